@@ -1,0 +1,2 @@
+//! The spiped protocol as a pure state machine.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Entry point of `spipe`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Entry point of `spiped`.
+fn main() {}
