@@ -111,7 +111,7 @@ impl Daemon {
             match self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(line) => {
                     let rest = line.split_once("listening on ").map(|(_, rest)| rest);
-                    let word = rest.and_then(|rest| rest.split_whitespace().next());
+                    let word = rest.and_then(|rest| rest.split([' ', ',', ';']).next());
                     if let Some(Ok(addr)) = word.map(str::parse) {
                         return Ok(addr);
                     }
