@@ -2,5 +2,6 @@
 
 pub mod key;
 pub mod logger;
+pub mod options;
 pub mod spipe;
 pub mod spiped;
