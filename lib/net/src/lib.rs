@@ -5,4 +5,5 @@ pub mod addr;
 pub mod dns;
 pub mod limits;
 pub mod listener;
+pub mod rate;
 pub mod signal;
