@@ -5,14 +5,14 @@
 //! keep or show any byte of the key. Next: `crypt.rs` in lib/proto, where it is used.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout};
 use spiped_proto::{KeyHasher, SharedKey};
 use zeroize::Zeroizing;
 
+use crate::blocking;
 use crate::options::KeySource;
 
 /// A key file with fewer bytes than this can be guessed, whatever they are: 128 bits.
@@ -50,27 +50,17 @@ pub fn read(source: &KeySource) -> Result<SharedKey, String> {
 }
 
 /// The key, and the number of bytes that it was made from.
-fn read_to_end(mut file: &File) -> io::Result<(SharedKey, u64)> {
+fn read_to_end(file: &File) -> io::Result<(SharedKey, u64)> {
     let mut buffer = Zeroizing::new([0; BUFFER_LEN]);
     let mut hasher = KeyHasher::new();
     let mut length = 0;
     loop {
-        match file.read(&mut buffer[..]) {
-            Ok(0) => return Ok((hasher.finish(), length)),
-            Ok(n) => {
+        match blocking::read(file.as_fd(), &mut buffer[..])? {
+            0 => return Ok((hasher.finish(), length)),
+            n => {
                 hasher.update(&buffer[..n]);
                 length += n as u64;
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // Somebody else made standard input non-blocking.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
-                match nix::poll::poll(&mut fds, PollTimeout::NONE) {
-                    Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error),
         }
     }
 }

@@ -35,7 +35,8 @@ pub enum KeySource {
 /// The options that both programs have. The doc comments are the help text.
 #[derive(Args, Clone, Debug)]
 pub struct TunnelArgs {
-    /// Connect to this address: /path, host:port, [ipv4]:port or [ipv6]:port
+    /// Where to connect to, as written.
+    #[arg(help = "Connect to this address: /path, host:port, [ipv4]:port or [ipv6]:port")]
     #[arg(short, long, value_name = "ADDR", required = true)]
     #[arg(value_parser = parse_address, allow_hyphen_values = true)]
     pub target: String,

@@ -13,11 +13,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::Level;
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::line::{self, Style};
 use super::syslog::{self, Syslog};
+use crate::blocking;
 
 /// Lines that wait for the thread at most: 1 MiB if all have the greatest length, 4 KiB. Later
 /// lines are dropped and counted.
@@ -211,16 +211,20 @@ impl Shared {
     /// First how many lines were lost, then the line. Leaves in `lost` what is still to be
     /// reported; false if anything could not be written.
     fn write_entry(&self, lost: &mut u64, line: Option<&str>) -> bool {
-        if *lost > 0 && write_waiting(self.stderr, self.loss(self.style, *lost).as_bytes()) {
+        if *lost > 0 && self.wait_and_write(&self.loss(self.style, *lost)) {
             *lost = 0;
         }
         // After a failed report the line would seem to follow what was lost before it.
         if let Some(line) = line
-            && (*lost > 0 || !write_waiting(self.stderr, line.as_bytes()))
+            && (*lost > 0 || !self.wait_and_write(line))
         {
             *lost += 1;
         }
         *lost == 0
+    }
+
+    fn wait_and_write(&self, line: &str) -> bool {
+        blocking::write_all(self.stderr, line.as_bytes()).is_ok()
     }
 }
 
@@ -236,27 +240,6 @@ fn write_if_ready(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
         // A disk that filled up; the rest of the line is lost.
         _ => Err(io::ErrorKind::WriteZero.into()),
     }
-}
-
-/// Writes a whole line, however long it takes; false if it cannot be written.
-fn write_waiting(fd: BorrowedFd<'_>, mut line: &[u8]) -> bool {
-    while !line.is_empty() {
-        match nix::unistd::write(fd, line) {
-            Ok(0) => return false,
-            Ok(n) => line = &line[n..],
-            Err(Errno::EINTR) => {}
-            // Somebody else made standard error non-blocking.
-            Err(Errno::EAGAIN) => {
-                let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
-                match nix::poll::poll(&mut fds, PollTimeout::NONE) {
-                    Ok(_) | Err(Errno::EINTR) => {}
-                    Err(_) => return false,
-                }
-            }
-            Err(_) => return false,
-        }
-    }
-    true
 }
 
 fn stderr() -> BorrowedFd<'static> {

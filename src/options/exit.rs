@@ -58,15 +58,22 @@ impl Exit {
         Self::usage(program, &describe(error, command), command)
     }
 
-    /// Prints the text and returns the status. A stream that takes nothing changes nothing.
+    /// Prints the text and returns the status; 1 if standard output does not take it.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        // There is nowhere left to report that reporting failed, and the status must be right.
-        let _ = match self.stream {
-            Stream::Stdout => io::stdout().write_all(self.text.as_bytes()),
-            Stream::Stderr => io::stderr().write_all(self.text.as_bytes()),
-        };
-        ExitCode::from(self.status)
+        let text = self.text.as_bytes();
+        match self.stream {
+            Stream::Stdout => {
+                let mut stdout = io::stdout();
+                let printed = stdout.write_all(text).and_then(|()| stdout.flush());
+                ExitCode::from(if printed.is_ok() { self.status } else { 1 })
+            }
+            Stream::Stderr => {
+                // There is nowhere left to report that reporting failed.
+                let _ = io::stderr().write_all(text);
+                ExitCode::from(self.status)
+            }
+        }
     }
 }
 

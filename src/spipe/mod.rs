@@ -1,3 +1,4 @@
 //! The client.
 
 pub mod args;
+pub mod stdio;
