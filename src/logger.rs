@@ -79,7 +79,7 @@ impl Logger {
     ///
     /// To be called after the process has gone to the background (threads do not survive fork) and
     /// before the event loop runs. Until then a line is written only if poll() says that standard
-    /// error takes it, which cannot be known for sure for a terminal that is nearly full.
+    /// error takes it.
     ///
     /// # Errors
     ///

@@ -6,13 +6,16 @@
 
 use std::collections::VecDeque;
 use std::fmt::Arguments;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use log::Level;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 use super::line::{self, Style};
@@ -51,7 +54,8 @@ struct State {
 
 #[derive(Debug)]
 enum Way {
-    Direct,
+    /// For a terminal, with a non-blocking descriptor of our own for it.
+    Direct(Option<File>),
     Queue,
     Syslog(Syslog),
 }
@@ -72,7 +76,8 @@ impl Writer {
     }
 
     fn new(program: &'static str, style: Style, stderr: BorrowedFd<'static>) -> Self {
-        let state = State { way: Way::Direct, queue: VecDeque::new(), writing: false, lost: 0 };
+        let way = Way::Direct(reopen_terminal(stderr));
+        let state = State { way, queue: VecDeque::new(), writing: false, lost: 0 };
         Self(Arc::new(Shared {
             program,
             style,
@@ -89,7 +94,7 @@ impl Writer {
 
     pub(super) fn start_thread(&self) -> io::Result<()> {
         let shared = Arc::clone(&self.0);
-        if !matches!(shared.lock().way, Way::Direct) {
+        if !matches!(shared.lock().way, Way::Direct(_)) {
             return Ok(());
         }
         std::thread::Builder::new().name("log".to_owned()).spawn(move || shared.run())?;
@@ -150,10 +155,10 @@ impl Shared {
                 self.queued.notify_one();
             }
             Way::Queue => *lost += 1,
-            Way::Direct => {
-                self.write_now(self.style, level, text, lost, |line| {
-                    write_if_ready(self.stderr, line.as_bytes())
-                });
+            Way::Direct(terminal) => {
+                let fd = terminal.as_ref().map_or(self.stderr, AsFd::as_fd);
+                let send = |line: &str| write_if_ready(fd, line.as_bytes());
+                self.write_now(self.style, level, text, lost, send);
             }
             Way::Syslog(syslog) => {
                 self.write_now(Style::Syslog, level, text, lost, |line| syslog.send(line));
@@ -228,6 +233,19 @@ impl Shared {
     }
 }
 
+/// A descriptor of our own for the terminal behind `stderr`, non-blocking without changing the one
+/// that is shared: poll() says that a terminal takes a byte, but not how many. Pipes and sockets
+/// need none, since they poll as writable only with room for a line.
+fn reopen_terminal(stderr: BorrowedFd<'static>) -> Option<File> {
+    if !stderr.is_terminal() {
+        return None;
+    }
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let path = format!("/dev/fd/{}", stderr.as_raw_fd());
+    // Not allowed after su, for example: then poll() has to do.
+    File::options().write(true).custom_flags(flags).open(path).ok()
+}
+
 /// Writes a line to a descriptor that takes it at once; an error means that the line is lost.
 fn write_if_ready(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
     let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
@@ -237,7 +255,7 @@ fn write_if_ready(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
     }
     match nix::unistd::write(fd, line)? {
         n if n == line.len() => Ok(()),
-        // A disk that filled up; the rest of the line is lost.
+        // A disk or a terminal that filled up; the rest of the line is lost.
         _ => Err(io::ErrorKind::WriteZero.into()),
     }
 }
@@ -249,7 +267,6 @@ fn stderr() -> BorrowedFd<'static> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::io::Read;
     use std::os::fd::OwnedFd;
     use std::os::unix::net::UnixDatagram;
@@ -359,12 +376,28 @@ mod tests {
     #[test]
     fn a_non_blocking_stderr_loses_nothing() {
         let (mut reader, writer) = full_pipe();
-        let flags = nix::fcntl::OFlag::O_NONBLOCK;
+        let flags = OFlag::O_NONBLOCK;
         fcntl(writer.0.stderr, FcntlArg::F_SETFL(flags)).unwrap();
         writer.start_thread().unwrap();
         write(&writer, "late");
         assert_eq!(read_some(&mut reader), "#".repeat(SIZE));
         assert_eq!(read_some(&mut reader), "spiped: late\n");
+    }
+
+    #[test]
+    fn a_terminal_that_nobody_reads_does_not_block() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let (writer, terminal) = writer_to(pty.slave);
+        // More than a terminal holds; a hang here is the failure.
+        let total = 3000;
+        for i in 0..total {
+            write(&writer, &format!("direct {i}"));
+        }
+        assert!(lost(&writer) > 0 && lost(&writer) < total);
+        // The descriptor that is shared with others still blocks.
+        let flags = OFlag::from_bits_retain(fcntl(terminal, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+        drop(pty.master);
     }
 
     #[test]
