@@ -3,6 +3,9 @@
 //! Owns the grammar of `-s`, `-t` and `-b` ([`Address`]) and the step from a name to socket
 //! addresses ([`Endpoint`]) through getaddrinfo. Refuses to retry, to cache and to open sockets.
 //! Looking up blocks, so only start-up and the thread in `dns.rs`, the next file, call it.
+//! Error messages are `addr/error.rs`.
+
+mod error;
 
 use std::fmt;
 use std::io;
@@ -13,12 +16,9 @@ use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, getaddrinfo};
 use nix::libc;
 use socket2::{Domain, SockAddr};
 
-/// Every form that an address can take, for error messages.
-const FORMS: &str = "/absolute/path, host:port, [IPv4]:port or [IPv6]:port";
+use error::{Port, Problem, UNIX_PATH_LIMIT};
 
-/// Bytes that a UNIX socket's path must stay below, so that its final zero fits: 108 on Linux.
-const UNIX_PATH_LIMIT: usize =
-    size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path);
+pub use error::{AddressError, ResolveError};
 
 /// An address as the user wrote it, checked for syntax but not yet looked up.
 ///
@@ -57,7 +57,7 @@ impl Address {
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         parse_form(text, Port::Required)
             .map(|form| Self { written: text.to_owned(), form })
-            .map_err(|problem| AddressError { written: text.to_owned(), problem })
+            .map_err(|problem| AddressError::new(text, problem))
     }
 
     /// Reads an address to connect from (`-b`): without a port, and with port 0, it means any.
@@ -70,7 +70,7 @@ impl Address {
     pub fn parse_bind(text: &str) -> Result<Self, AddressError> {
         parse_form(text, Port::Optional)
             .map(|form| Self { written: text.to_owned(), form })
-            .map_err(|problem| AddressError { written: text.to_owned(), problem })
+            .map_err(|problem| AddressError::new(text, problem))
     }
 
     /// What the address is.
@@ -96,8 +96,9 @@ impl Address {
         match &self.form {
             Form::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
             Form::Ip(ip) => Ok(vec![Endpoint::Tcp(*ip)]),
-            Form::Name { host, service } => look_up(host, service)
-                .map_err(|reason| ResolveError { written: self.written.clone(), reason }),
+            Form::Name { host, service } => {
+                look_up(host, service).map_err(|reason| ResolveError::new(self, reason))
+            }
         }
     }
 }
@@ -148,89 +149,6 @@ impl fmt::Display for Endpoint {
             Self::Unix(path) => path.display().fmt(f),
         }
     }
-}
-
-/// Text that is no address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressError {
-    written: String,
-    problem: Problem,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Problem {
-    Empty,
-    NoHost,
-    NoPort,
-    PathTooLong(usize),
-    BadBrackets,
-    BadIp(String),
-    BadPort(String, Port),
-}
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bad address {:?}: ", self.written)?;
-        match &self.problem {
-            Problem::Empty => write!(f, "it is empty; expected {FORMS}"),
-            Problem::NoHost => write!(
-                f,
-                "no host before the ':'; expected {FORMS} (an IPv6 address needs its brackets, \
-                 all interfaces are [0.0.0.0]:port or [::]:port)"
-            ),
-            Problem::NoPort => write!(f, "no port; expected {FORMS}"),
-            Problem::PathTooLong(length) => write!(
-                f,
-                "the path of a UNIX socket is {length} bytes long; expected at most {}",
-                UNIX_PATH_LIMIT - 1
-            ),
-            Problem::BadBrackets => {
-                f.write_str("expected one IP address in brackets, then a port: [IP]:port")
-            }
-            Problem::BadIp(ip) => write!(
-                f,
-                "{ip:?} is no IP address; expected one in brackets; write a host name without"
-            ),
-            Problem::BadPort(port, Port::Required) => {
-                write!(f, "bad port {port:?}; expected a number from 1 to 65535")
-            }
-            Problem::BadPort(port, Port::Optional) => {
-                write!(f, "bad port {port:?}; expected a number from 0 to 65535, or no port")
-            }
-        }
-    }
-}
-
-impl std::error::Error for AddressError {}
-
-/// A look-up that failed, perhaps only this time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResolveError {
-    written: String,
-    reason: String,
-}
-
-impl ResolveError {
-    /// An error for a fake resolver.
-    #[cfg(test)]
-    pub(crate) fn for_test(address: &Address, reason: &str) -> Self {
-        Self { written: address.to_string(), reason: reason.to_owned() }
-    }
-}
-
-impl fmt::Display for ResolveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot look up {:?}: {}", self.written, self.reason)
-    }
-}
-
-impl std::error::Error for ResolveError {}
-
-/// Whether an address must name its port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Port {
-    Required,
-    Optional,
 }
 
 fn parse_form(text: &str, port: Port) -> Result<Form, Problem> {

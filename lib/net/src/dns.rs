@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn new_lists_wake_the_loop_and_failures_keep_the_old_one() {
         let (mut poll, waker) = poll_and_waker();
-        let failure = || Err(ResolveError::for_test(&target(), "try again"));
+        let failure = || Err(ResolveError::new(&target(), "try again".into()));
         let (one, two) = (list("192.0.2.1:5432"), list("192.0.2.2:5432"));
         let mut script = VecDeque::from([
             Ok(one.clone()),
@@ -243,8 +243,8 @@ mod tests {
     #[test]
     fn an_error_is_news_once() {
         let mut health = Health::default();
-        let first = ResolveError::for_test(&target(), "first");
-        let second = ResolveError::for_test(&target(), "second");
+        let first = ResolveError::new(&target(), "first".into());
+        let second = ResolveError::new(&target(), "second".into());
         assert_eq!(health.note(None), News::Nothing);
         assert_eq!(health.note(Some(&first)), News::Failing(first.to_string()));
         assert_eq!(health.note(Some(&first)), News::StillFailing(first.to_string()));
