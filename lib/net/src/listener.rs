@@ -2,12 +2,13 @@
 //!
 //! Owns binding every address of `-s`, the choice of what a failed bind means, and the
 //! classification of what accept(2) returns. Refuses to pause, to count connections and to log
-//! what it accepted: `event_loop.rs` does. Files of UNIX sockets are `listener/socket_file.rs`.
+//! what it accepted: `event_loop.rs` does. Files of UNIX sockets are
+//! `listener/socket_file.rs`, error messages `listener/error.rs`.
 //! Next: `limits.rs`.
 
+mod error;
 mod socket_file;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -23,7 +24,10 @@ use socket2::{Protocol, SockAddr, Socket, Type};
 
 use crate::addr::Endpoint;
 use crate::limits::is_shortage;
-use socket_file::{Obstacle, SocketFile};
+use error::Problem;
+use socket_file::SocketFile;
+
+pub use error::BindError;
 
 /// How long an address that is in use is tried again. A successor may start right after its
 /// predecessor got SIGTERM, and that needs a moment to let go.
@@ -132,8 +136,7 @@ impl Listener {
     }
 
     fn bind_scoped(endpoint: &Endpoint, scope: Scope) -> Result<Self, BindError> {
-        Self::try_bind(endpoint, scope)
-            .map_err(|problem| BindError { endpoint: Some(endpoint.clone()), problem })
+        Self::try_bind(endpoint, scope).map_err(|problem| BindError::new(endpoint, problem))
     }
 
     fn try_bind(endpoint: &Endpoint, scope: Scope) -> Result<Self, Problem> {
@@ -270,76 +273,6 @@ impl Drop for Listener {
         }
     }
 }
-
-/// Why an address cannot be listened on, in one line.
-#[derive(Debug)]
-pub struct BindError {
-    /// None if there was no address at all.
-    endpoint: Option<Endpoint>,
-    problem: Problem,
-}
-
-#[derive(Debug)]
-enum Problem {
-    NoAddress,
-    System(io::Error),
-    File(Obstacle),
-}
-
-impl BindError {
-    fn nothing() -> Self {
-        Self { endpoint: None, problem: Problem::NoAddress }
-    }
-
-    /// The address, or its whole family, is not one of this machine.
-    fn is_not_here(&self) -> bool {
-        let Problem::System(error) = &self.problem else { return false };
-        matches!(error.raw_os_error(), Some(libc::EADDRNOTAVAIL | libc::EAFNOSUPPORT))
-    }
-
-    /// Someone else has it, perhaps not for long.
-    fn is_in_use(&self) -> bool {
-        match &self.problem {
-            Problem::System(error) => error.kind() == io::ErrorKind::AddrInUse,
-            Problem::File(obstacle) => matches!(obstacle, Obstacle::Live | Obstacle::Changing),
-            Problem::NoAddress => false,
-        }
-    }
-}
-
-impl From<io::Error> for Problem {
-    fn from(error: io::Error) -> Self {
-        Self::System(error)
-    }
-}
-
-impl From<Obstacle> for Problem {
-    fn from(obstacle: Obstacle) -> Self {
-        match obstacle {
-            Obstacle::System(error) => Self::System(error),
-            other => Self::File(other),
-        }
-    }
-}
-
-impl fmt::Display for BindError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.endpoint {
-            Some(endpoint) => write!(f, "cannot listen on {endpoint}: ")?,
-            None => f.write_str("cannot listen: ")?,
-        }
-        match &self.problem {
-            Problem::NoAddress => f.write_str("there is no address to listen on"),
-            Problem::System(error) if self.is_in_use() => {
-                write!(f, "{error}; stop the other program or choose another port")
-            }
-            Problem::System(error) => error.fmt(f),
-            Problem::File(obstacle) => obstacle.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BindError {}
 
 #[cfg(test)]
 mod tests;
