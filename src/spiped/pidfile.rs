@@ -65,7 +65,9 @@ impl Pidfile {
                 continue;
             }
             let written = file.set_len(0).and_then(|()| file.write_all(id().as_bytes()));
+            // Never a link to it: that was there before us.
             if written.is_err()
+                && is_still_at(&file, fs::symlink_metadata(path))
                 && let Err(error) = fs::remove_file(path)
             {
                 log::debug!("cannot remove {}: {error}", path.display());
