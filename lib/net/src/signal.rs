@@ -4,6 +4,7 @@
 //! decide what ends when: the loop drains on SIGTERM, the programs clean up. This is the last of
 //! the files beneath `event_loop.rs`.
 
+use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::process;
@@ -42,6 +43,16 @@ impl Signal {
             SIGHUP => Some(Self::Hangup),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+            Self::Hangup => "SIGHUP",
+        })
     }
 }
 
