@@ -67,6 +67,15 @@ pub fn flush(timeout: Duration) {
     }
 }
 
+/// Sends the text of a panic, which is a broken invariant, the way of all messages: standard error
+/// may be a pipe that nobody reads, and even then the process must come to its end.
+pub fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        log::error!("internal error, please report it: {panic}");
+        flush(Duration::from_millis(500));
+    }));
+}
+
 /// The implementation of [`log::Log`].
 #[derive(Debug)]
 pub struct Logger {
