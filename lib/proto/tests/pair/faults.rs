@@ -48,7 +48,7 @@ fn assert_cut_short(world: &World, receiver: usize, received: usize) {
 
 #[test]
 fn a_flipped_bit_ends_the_run_before_the_packet_it_is_in() {
-    for_each_seed(150, |seed, mut rng| {
+    for_each_seed(300, |seed, mut rng| {
         let mut world = World::new(Rng::new(rng.next()));
         let (sender, receiver) = if seed % 2 == 0 { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let what = What::FlipBit(rng.below(8) as u32);
@@ -73,7 +73,7 @@ fn a_flipped_bit_ends_the_run_before_the_packet_it_is_in() {
 
 #[test]
 fn a_cut_inside_a_packet_or_the_handshake_is_not_an_end() {
-    for_each_seed(150, |seed, mut rng| {
+    for_each_seed(300, |seed, mut rng| {
         let mut world = World::new(Rng::new(rng.next()));
         let (sender, receiver) = if seed % 2 == 0 { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         let at = plan(&mut world, sender, What::Cut, &mut rng);
@@ -103,7 +103,7 @@ fn a_cut_inside_a_packet_or_the_handshake_is_not_an_end() {
 #[test]
 fn a_reset_comes_after_every_byte_before_it() {
     let kind = ErrorKind::ConnectionReset;
-    for_each_seed(150, |seed, mut rng| {
+    for_each_seed(300, |seed, mut rng| {
         let mut world = World::new(Rng::new(rng.next()));
         let (sender, receiver) = if seed % 2 == 0 { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
         if seed % 4 < 2 {
@@ -128,7 +128,7 @@ fn a_reset_comes_after_every_byte_before_it() {
 #[test]
 fn a_failed_write_ends_its_own_direction_only() {
     let kind = ErrorKind::BrokenPipe;
-    for_each_seed(150, |seed, mut rng| {
+    for_each_seed(300, |seed, mut rng| {
         let mut world = World::new(Rng::new(rng.next()));
         world.programs.iter_mut().for_each(|program| program.ends = Ends::WhenSent);
         let (sender, receiver) = if seed % 2 == 0 { (CLIENT, SERVER) } else { (SERVER, CLIENT) };
