@@ -19,8 +19,8 @@ use spiped_proto::Pfs;
 
 pub use exit::{Exit, Stream};
 pub use value::{
-    DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_address, parse_connections,
-    parse_interval, parse_key_source, parse_log_level, parse_timeout,
+    DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_address, parse_coalesce,
+    parse_connections, parse_interval, parse_key_source, parse_log_level, parse_timeout,
 };
 
 /// Where the key comes from (`-k`).
@@ -69,6 +69,11 @@ pub struct TunnelArgs {
     #[arg(short = 'o', long, value_name = "SECONDS", default_value = "5")]
     #[arg(value_parser = parse_timeout, allow_hyphen_values = true)]
     pub timeout: Duration,
+
+    /// Let bytes that do not fill a packet wait this long for more, to save bandwidth
+    #[arg(long, value_name = "MS", default_value = "0", display_order = 899)]
+    #[arg(value_parser = parse_coalesce, allow_hyphen_values = true)]
+    pub coalesce: Duration,
 
     /// Log messages of this level and worse: error, warn, info, debug or trace
     // Each program puts log_level_help() in place of this text, since the default differs.

@@ -79,6 +79,20 @@ pub fn parse_interval(text: &str) -> Result<Duration, String> {
     parse_duration(text, DEFAULT_INTERVAL).ok_or(expected.to_owned())
 }
 
+/// Reads `--coalesce`: whole milliseconds, up to a minute.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_coalesce(text: &str) -> Result<Duration, String> {
+    let expected = "expected whole milliseconds from 0 to 60000";
+    let milliseconds = text.parse::<u64>().map_err(|_| expected)?;
+    if milliseconds > 60_000 {
+        return Err(expected.to_owned());
+    }
+    Ok(Duration::from_millis(milliseconds))
+}
+
 /// A number of seconds from 0 to infinity, as C's `strtod` reads it.
 fn parse_duration(text: &str, default: Duration) -> Option<Duration> {
     let (negative, number) = split_sign(skip_blanks(text));
@@ -323,5 +337,14 @@ mod tests {
         assert_eq!(parse_log_level("Debug"), Ok(LevelFilter::Debug));
         assert_eq!(parse_log_level("warning"), Ok(LevelFilter::Warn));
         assert!(parse_log_level("off").unwrap_err().contains("error, warn, info, debug or trace"));
+    }
+
+    #[test]
+    fn coalesce_takes_whole_milliseconds() {
+        assert_eq!(parse_coalesce("0"), Ok(Duration::ZERO));
+        assert_eq!(parse_coalesce("60000"), Ok(Duration::from_secs(60)));
+        for text in ["", "-1", "1.5", "60001", "5ms", " 5"] {
+            assert!(parse_coalesce(text).is_err(), "{text:?}");
+        }
     }
 }

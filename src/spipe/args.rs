@@ -46,6 +46,8 @@ pub struct Options {
     pub keepalive: bool,
     /// -o.
     pub timeout: Duration,
+    /// --coalesce.
+    pub coalesce: Duration,
     /// --log-level.
     pub log_level: Option<LevelFilter>,
 }
@@ -74,6 +76,7 @@ where
         bind: tunnel.bind,
         key_file: tunnel.key_file,
         timeout: tunnel.timeout,
+        coalesce: tunnel.coalesce,
         log_level: tunnel.log_level,
     })
 }
@@ -111,6 +114,7 @@ mod tests {
             pfs: Pfs::Allow,
             keepalive: true,
             timeout: DEFAULT_TIMEOUT,
+            coalesce: Duration::ZERO,
             log_level: None,
         };
         assert_eq!(parse(&["-t", "h:1", "-k", "key"]), Ok(expected));

@@ -65,6 +65,7 @@ fn run(options: &Options) -> Result<Option<Signal>, String> {
         targets,
         bind,
         timeout: Some(options.timeout),
+        coalesce: options.coalesce,
         keepalive: options.keepalive,
         max_connections: 1,
         on_terminate: OnTerminate::Stop,

@@ -125,6 +125,8 @@ pub struct Options {
     pub keepalive: bool,
     /// -o.
     pub timeout: Duration,
+    /// --coalesce.
+    pub coalesce: Duration,
     /// -n; `None` is no limit.
     pub max_connections: Option<NonZeroUsize>,
     /// -r; `None` (-R) is never again.
@@ -176,6 +178,7 @@ where
         bind: args.tunnel.bind,
         key_file: args.tunnel.key_file,
         timeout: args.tunnel.timeout,
+        coalesce: args.tunnel.coalesce,
         wait_for_dns: args.wait_for_dns,
         foreground: args.foreground,
         syslog: args.syslog,
@@ -230,6 +233,7 @@ mod tests {
             pfs: Pfs::Allow,
             keepalive: true,
             timeout: DEFAULT_TIMEOUT,
+            coalesce: Duration::ZERO,
             max_connections: NonZeroUsize::new(100),
             resolve: Some(DEFAULT_INTERVAL),
             wait_for_dns: false,

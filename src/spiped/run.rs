@@ -168,6 +168,7 @@ fn set_up(
         targets,
         bind,
         timeout: Some(options.timeout),
+        coalesce: options.coalesce,
         keepalive: options.keepalive,
         max_connections: options.max_connections.map_or(usize::MAX, NonZeroUsize::get),
         on_terminate: OnTerminate::Drain,

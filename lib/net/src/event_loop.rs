@@ -63,6 +63,8 @@ pub struct Settings {
     pub bind: Vec<Endpoint>,
     /// `-o`: how long connecting, and how long the handshake, may take; `None` for ever.
     pub timeout: Option<Duration>,
+    /// `--coalesce`: how long bytes that do not fill a packet may wait for more; zero for not at all.
+    pub coalesce: Duration,
     /// Unless `-j`: let the kernel probe peers that are silent.
     pub keepalive: bool,
     /// `-n`: how many connections there may be at a time.
@@ -122,6 +124,7 @@ impl EventLoop {
                     pfs: settings.pfs,
                     keys: Arc::from(settings.keys),
                     handshake_timeout: settings.timeout,
+                    coalesce: settings.coalesce,
                 },
                 route: Route {
                     targets: Arc::from(settings.targets),

@@ -293,7 +293,7 @@ impl Relay {
     /// budget is used up: true for the latter.
     fn transfer(&mut self, from: Side, ctx: &mut Context<'_>) -> bool {
         for _ in 0..READS_PER_TURN {
-            self.flush();
+            self.flush(ctx.now);
             self.handle_events(ctx);
             let limit = self.read_limit(from);
             if limit == 0 {
@@ -310,8 +310,8 @@ impl Relay {
             let outbox = &mut ctx.scratch.outbox;
             outbox.clear();
             let Some(conn) = &mut self.conn else { return false };
-            conn.handle_input(from, input, outbox);
-            self.write_across(from, read, outbox);
+            conn.handle_input(ctx.now, from, input, outbox);
+            self.write_across(from, read, outbox, ctx.now);
             self.handle_events(ctx);
             if self.closing.is_some() {
                 return false;
@@ -337,45 +337,45 @@ impl Relay {
     }
 
     /// Writes what waits for either side, the core's own messages included.
-    fn flush(&mut self) {
+    fn flush(&mut self, now: Instant) {
         let mut own = Vec::new();
         if let Some(conn) = &mut self.conn {
             conn.poll_transmit(&mut own);
         }
-        self.write(Side::Encrypted, &own);
+        self.write(Side::Encrypted, &own, now);
         for side in [Side::Plain, Side::Encrypted] {
             if let Some(end) = self.end_mut(side)
                 && let Err(error) = end.flush()
             {
-                self.write_failed(side, &error);
+                self.write_failed(side, &error, now);
             }
         }
     }
 
     /// Writes what has become of the `read` bytes of one side to the other.
-    fn write_across(&mut self, from: Side, read: usize, bytes: &[u8]) {
+    fn write_across(&mut self, from: Side, read: usize, bytes: &[u8], now: Instant) {
         if bytes.is_empty() {
             return;
         }
-        self.write(from.other(), bytes);
+        self.write(from.other(), bytes, now);
         let all_taken = self.end(from.other()).is_some_and(End::is_drained);
         if let Some(end) = self.end_mut(from) {
             end.adapt_read_size(read, all_taken);
         }
     }
 
-    fn write(&mut self, side: Side, bytes: &[u8]) {
+    fn write(&mut self, side: Side, bytes: &[u8], now: Instant) {
         if let Some(end) = self.end_mut(side)
             && let Err(error) = end.write(bytes)
         {
-            self.write_failed(side, &error);
+            self.write_failed(side, &error, now);
         }
     }
 
     /// Its own direction only: what the side has sent before may still be there to be read.
-    fn write_failed(&mut self, side: Side, error: &io::Error) {
+    fn write_failed(&mut self, side: Side, error: &io::Error, now: Instant) {
         if let Some(conn) = &mut self.conn {
-            conn.handle_input(side, Input::WriteFailed(error.kind()), &mut Vec::new());
+            conn.handle_input(now, side, Input::WriteFailed(error.kind()), &mut Vec::new());
         }
     }
 
@@ -390,7 +390,6 @@ impl Relay {
                     }
                 }
                 Event::EndOfStream(side) => {
-                    // The end was read, and nothing is read while something waits to be written.
                     if let Some(end) = self.end_mut(side) {
                         end.shutdown_write();
                     }

@@ -57,6 +57,8 @@ pub struct Config {
     pub keys: Arc<[SharedKey]>,
     /// How long a handshake may take; `None` for as long as it likes.
     pub handshake_timeout: Option<Duration>,
+    /// How long bytes that do not fill a packet may wait for more; zero for not at all.
+    pub coalesce: Duration,
 }
 
 /// Something that has happened on one side.
@@ -184,7 +186,9 @@ enum State {
 #[derive(Debug)]
 pub struct Conn {
     state: State,
+    /// When the handshake has to be complete.
     deadline: Option<Instant>,
+    coalesce: Duration,
     towards_plain: Flow,
     towards_encrypted: Flow,
     /// Bytes the core itself wants to say to the peer.
@@ -204,6 +208,7 @@ impl Conn {
         Self {
             state: State::Handshake { handshake, received: Vec::new() },
             deadline: config.handshake_timeout.and_then(|limit| now.checked_add(limit)),
+            coalesce: config.coalesce,
             towards_plain: Flow::Open,
             towards_encrypted: Flow::Open,
             transmit,
@@ -230,7 +235,7 @@ impl Conn {
 
     /// Takes what has happened on `side`; appends what is now to be written to the *other* side to
     /// `out`. Then drain [`Self::poll_transmit`] and [`Self::poll_event`].
-    pub fn handle_input(&mut self, side: Side, input: Input<'_>, out: &mut Vec<u8>) {
+    pub fn handle_input(&mut self, now: Instant, side: Side, input: Input<'_>, out: &mut Vec<u8>) {
         match (&mut self.state, side, input) {
             (State::Closed, _, _) => {}
             (State::Handshake { .. }, Side::Encrypted, Input::Data(data)) => self.shake(data),
@@ -239,14 +244,19 @@ impl Conn {
             }
             // Before the peer is authenticated nothing of the plain side matters but a failure.
             (State::Handshake { .. }, Side::Plain, Input::Data(_) | Input::End) => {}
-            (State::Open(pipes), Side::Plain, Input::Data(data)) => pipes.seal.push(data, out),
+            (State::Open(pipes), Side::Plain, Input::Data(data)) => pipes.seal.push(now, data, out),
             (State::Open(pipes), Side::Encrypted, Input::Data(data)) => {
                 if let Err(error) = pipes.open.push(data, out) {
                     let number = pipes.open.next_packet();
                     self.close(CloseReason::BadPacket { number, error });
                 }
             }
-            (State::Open(_), _, Input::End) => self.end(side),
+            (State::Open(pipes), _, Input::End) => {
+                if side == Side::Plain {
+                    pipes.seal.flush(out);
+                }
+                self.end(side);
+            }
             (State::Open(_), _, Input::WriteFailed(kind)) => {
                 // Its own direction only: what the side has sent before may still be there to read.
                 self.finish_flow(side, Flow::Undeliverable(kind));
@@ -258,10 +268,16 @@ impl Conn {
         }
     }
 
-    /// Takes the time: closes the connection if its deadline has passed.
+    /// Takes the time: closes the connection if its handshake took too long, and says what has
+    /// waited long enough for other bytes to share its packet with.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.close(CloseReason::HandshakeTimeout);
+        }
+        if let State::Open(pipes) = &mut self.state
+            && pipes.seal.flush_at().is_some_and(|due| due <= now)
+        {
+            pipes.seal.flush(&mut self.transmit);
         }
     }
 
@@ -274,7 +290,11 @@ impl Conn {
     /// When [`Self::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadline
+        match &self.state {
+            State::Handshake { .. } => self.deadline,
+            State::Open(pipes) => pipes.seal.flush_at(),
+            State::Closed => None,
+        }
     }
 
     /// The next thing to act on, oldest first.
@@ -327,7 +347,8 @@ impl Conn {
         let Established { authenticated, sealer, opener } = established;
         self.deadline = None;
         self.events.push(Event::PeerAuthenticated(authenticated));
-        let pipes = Pipes { seal: SealPipe::new(sealer), open: OpenPipe::new(opener) };
+        let pipes =
+            Pipes { seal: SealPipe::new(sealer, self.coalesce), open: OpenPipe::new(opener) };
         self.state = State::Open(Box::new(pipes));
     }
 

@@ -20,7 +20,8 @@
 //! let core = |role, seed: u8| {
 //!     let keys = Arc::from([SharedKey::from_pieces([b"the key file".as_slice()])]);
 //!     let timeout = Some(Duration::from_secs(5));
-//!     let config = Config { role, pfs: Pfs::Allow, keys, handshake_timeout: timeout };
+//!     let config = Config { role, pfs: Pfs::Allow, keys, handshake_timeout: timeout,
+//!         coalesce: Duration::ZERO };
 //!     // A real caller fills with the system's random numbers.
 //!     let entropy = Entropy::draw(|bytes| Ok::<_, ()>(bytes.fill(seed))).unwrap();
 //!     Conn::new(&config, entropy, now)
@@ -36,15 +37,15 @@
 //!     for (core, wire) in [(&mut server, 0), (&mut client, 1)] {
 //!         let taken = core.read_limit(Side::Encrypted).min(wires[wire].len());
 //!         let piece: Vec<u8> = wires[wire].drain(..taken).collect();
-//!         core.handle_input(Side::Encrypted, Input::Data(&piece), &mut Vec::new());
+//!         core.handle_input(now, Side::Encrypted, Input::Data(&piece), &mut Vec::new());
 //!     }
 //! }
 //! assert!(matches!(server.poll_event(), Some(Event::PeerAuthenticated(_))));
 //!
 //! // One byte from the client's plain side to the server's.
 //! let (mut packet, mut plain) = (Vec::new(), Vec::new());
-//! client.handle_input(Side::Plain, Input::Data(b"!"), &mut packet);
-//! server.handle_input(Side::Encrypted, Input::Data(&packet), &mut plain);
+//! client.handle_input(now, Side::Plain, Input::Data(b"!"), &mut packet);
+//! server.handle_input(now, Side::Encrypted, Input::Data(&packet), &mut plain);
 //! assert_eq!((packet.len(), plain.as_slice()), (1060, b"!".as_slice()));
 //! ```
 #![forbid(unsafe_code)]

@@ -19,6 +19,8 @@ mod stream;
 #[path = "pair/world.rs"]
 mod world;
 
+use std::time::Duration;
+
 use spiped_proto::{CloseReason, Event, Side};
 
 use rng::for_each_seed;
@@ -45,6 +47,20 @@ fn streams_arrive_whole_however_they_are_cut() {
             for side in [Side::Plain, Side::Encrypted] {
                 assert!(ends.contains(&Event::EndOfStream(side)), "{ends:?}");
             }
+        }
+    });
+}
+
+/// Bytes that wait for others to share their packet with arrive all the same, in order.
+#[test]
+fn streams_arrive_whole_when_small_writes_share_packets() {
+    for_each_seed(200, |seed, rng| {
+        let limit = [1, 100, 60_000][seed as usize % 3];
+        let mut world = World::with_coalescing(rng, Duration::from_millis(limit));
+        world.run();
+        for (end, peer) in [(CLIENT, SERVER), (SERVER, CLIENT)] {
+            assert_eq!(world.nodes[end].reason(), CloseReason::Finished);
+            assert_eq!(world.programs[end].received, world.programs[peer].data.len());
         }
     });
 }

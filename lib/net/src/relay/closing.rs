@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use spiped_proto::{CloseReason, Side};
+
 use super::end::End;
 use super::{Context, EndReason};
 
@@ -22,7 +24,8 @@ pub(super) struct Closing {
     progress: Instant,
     undelivered: usize,
     interval: Duration,
-    next_look: Instant,
+    /// None while it is enough to wait for an event.
+    next_look: Option<Instant>,
     deadline: Option<Instant>,
 }
 
@@ -33,13 +36,13 @@ impl Closing {
             progress: now,
             undelivered: usize::MAX,
             interval: FIRST_LOOK,
-            next_look: now,
+            next_look: Some(now),
             deadline: None,
         }
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        Some(self.deadline.map_or(self.next_look, |deadline| deadline.min(self.next_look)))
+        self.next_look.into_iter().chain(self.deadline).min()
     }
 
     /// Closes what can be closed now; true when both sides are.
@@ -50,9 +53,18 @@ impl Closing {
         ctx: &Context<'_>,
     ) -> bool {
         if self.reason.is_clean() {
-            // Both ends were passed on and the kernel has every byte: it delivers them after close().
-            (*plain, *encrypted) = (None, None);
-            return true;
+            match flush_both(plain, encrypted) {
+                // The kernel has every byte and both ends, and delivers them after close().
+                Ok(true) => {
+                    (*plain, *encrypted) = (None, None);
+                    return true;
+                }
+                Ok(false) => {
+                    self.next_look = None;
+                    return false;
+                }
+                Err(reason) => self.reason = EndReason::Core(reason),
+            }
         }
         if self.reason.is_before_authentication() {
             // There is nothing to deliver, and nobody to wait for.
@@ -75,10 +87,21 @@ impl Closing {
             abort(encrypted);
             return true;
         }
-        self.next_look = ctx.now + self.interval;
+        self.next_look = Some(ctx.now + self.interval);
         self.interval = (self.interval * 2).min(LONGEST_LOOK);
         false
     }
+}
+
+/// Writes what waits for either side; whether nothing does any more.
+fn flush_both(plain: &mut Option<End>, encrypted: &mut Option<End>) -> Result<bool, CloseReason> {
+    let mut done = true;
+    for (side, end) in [(Side::Plain, plain), (Side::Encrypted, encrypted)] {
+        let Some(end) = end else { continue };
+        end.flush().map_err(|error| CloseReason::WriteFailed(side, error.kind()))?;
+        done &= !end.is_waiting();
+    }
+    Ok(done)
 }
 
 /// Delivers what waits for a side; resets the side when nothing is left. Returns what is left.

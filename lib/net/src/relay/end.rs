@@ -18,6 +18,8 @@ const FIRST_READ: usize = 16 * PACKET_DATA_LEN;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Writing {
     Open,
+    /// The stream has ended, and is to be shut down when what waits is written.
+    Ending,
     Shut,
     Failed,
 }
@@ -91,7 +93,7 @@ impl End {
     pub(super) fn undelivered(&self) -> usize {
         match self.writing {
             Writing::Failed => 0,
-            Writing::Open | Writing::Shut => {
+            Writing::Open | Writing::Ending | Writing::Shut => {
                 self.pending.len() - self.written + self.transport.unsent()
             }
         }
@@ -126,6 +128,9 @@ impl End {
             self.pending = pending;
         } else {
             self.written = 0;
+            if self.writing == Writing::Ending {
+                self.shut();
+            }
         }
         Ok(())
     }
@@ -153,13 +158,24 @@ impl End {
         Ok(taken)
     }
 
-    /// The stream towards this side has ended, and all of it is written.
+    /// The stream towards this side has ended: shuts down writing as soon as all of it is written.
     pub(super) fn shutdown_write(&mut self) {
-        debug_assert!(self.pending.is_empty(), "nothing is read while something waits");
         if self.writing == Writing::Open {
-            self.writing = Writing::Shut;
-            self.transport.shutdown_write();
+            self.writing = Writing::Ending;
+            if self.pending.is_empty() {
+                self.shut();
+            }
         }
+    }
+
+    fn shut(&mut self) {
+        self.writing = Writing::Shut;
+        self.transport.shutdown_write();
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Closes with a reset, where there is one.

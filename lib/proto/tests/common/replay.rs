@@ -4,7 +4,7 @@
 //! message by message. What a case is, is in `records.rs`.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use spiped_proto::{
     Authenticated, CloseReason, Config, Conn, Entropy, Event, Input, Pfs, Role, SharedKey, Side,
@@ -57,7 +57,7 @@ pub(crate) fn replay(case: &Case, role: Role, arrival: Arrival) {
     for number in 0..3 {
         let ours = case.bytes(&format!("data_{us}_{number}"));
         let mut packet = Vec::new();
-        end.conn.handle_input(Side::Plain, Input::Data(ours), &mut packet);
+        end.conn.handle_input(Instant::now(), Side::Plain, Input::Data(ours), &mut packet);
         let expected = case.bytes(&format!("packet_{us}_{number}"));
         assert_eq!(packet, expected, "{context}: packet {number} of ours");
 
@@ -80,7 +80,7 @@ impl End {
         let (us, _) = letters(role);
         let keys = Arc::from([SharedKey::from_pieces([case.bytes("key_file")])]);
         let pfs = if case.flag(&format!("f_{us}")) { Pfs::Refuse } else { Pfs::Allow };
-        let config = Config { role, pfs, keys, handshake_timeout: None };
+        let config = Config { role, pfs, keys, handshake_timeout: None, coalesce: Duration::ZERO };
         Self { conn: Conn::new(&config, entropy(case, us), Instant::now()), arrival }
     }
 
@@ -102,7 +102,7 @@ impl End {
         };
         for (index, piece) in bytes.chunks(step).enumerate() {
             assert!(self.conn.read_limit(Side::Encrypted) >= piece.len());
-            self.conn.handle_input(Side::Encrypted, Input::Data(piece), &mut out);
+            self.conn.handle_input(Instant::now(), Side::Encrypted, Input::Data(piece), &mut out);
             if (index + 1) * step < bytes.len() {
                 assert_eq!(out, [], "data of a packet that is not complete");
                 assert_eq!(self.said(), [], "an answer to a message that is not complete");
@@ -114,10 +114,10 @@ impl End {
     /// Both streams end.
     fn finish(mut self, context: &str) {
         let mut out = Vec::new();
-        self.conn.handle_input(Side::Encrypted, Input::End, &mut out);
+        self.conn.handle_input(Instant::now(), Side::Encrypted, Input::End, &mut out);
         assert_eq!(self.conn.poll_event(), Some(Event::EndOfStream(Side::Plain)), "{context}");
         assert_eq!(self.conn.poll_event(), None, "{context}: the other direction goes on");
-        self.conn.handle_input(Side::Plain, Input::End, &mut out);
+        self.conn.handle_input(Instant::now(), Side::Plain, Input::End, &mut out);
         assert_eq!(self.conn.poll_event(), Some(Event::EndOfStream(Side::Encrypted)), "{context}");
         assert_eq!(self.conn.poll_event(), Some(Event::Closed(CloseReason::Finished)), "{context}");
         assert_eq!((out, self.said()), (vec![], vec![]), "{context}: the end has no bytes");

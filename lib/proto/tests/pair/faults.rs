@@ -4,6 +4,7 @@
 //! that the end is told as what it was. Runs by chance come first, then the same by hand.
 
 use std::io::ErrorKind;
+use std::time::Instant;
 
 use spiped_proto::wire::{NONCE_LEN, PACKET_DATA_LEN, PACKET_LEN, PUBLIC_MESSAGE_LEN};
 use spiped_proto::{CloseReason, Event, HandshakeError, Input, PacketError, Side};
@@ -243,12 +244,17 @@ fn when_neither_side_can_be_written_to_it_is_over() {
 fn good_packets_in_the_same_read_as_a_bad_one_come_out() {
     for (mut from, mut to) in both() {
         let mut wire = Vec::new();
-        from.handle_input(Side::Plain, Input::Data(&[7; 5 * PACKET_DATA_LEN]), &mut wire);
+        from.handle_input(
+            Instant::now(),
+            Side::Plain,
+            Input::Data(&[7; 5 * PACKET_DATA_LEN]),
+            &mut wire,
+        );
         wire[3 * PACKET_LEN + 100] ^= 1;
         let first = 2 * PACKET_LEN + 500; // the bad one is not complete, nor is the one before
         assert_eq!(hear(&mut to, &wire[..first]), [7; 2 * PACKET_DATA_LEN]);
         let mut out = Vec::new();
-        to.handle_input(Side::Encrypted, Input::Data(&wire[first..]), &mut out);
+        to.handle_input(Instant::now(), Side::Encrypted, Input::Data(&wire[first..]), &mut out);
         assert_eq!(out, [7; PACKET_DATA_LEN]);
         let bad = CloseReason::BadPacket { number: 3, error: PacketError::BadTag };
         assert_eq!(to.poll_event(), Some(Event::Closed(bad)));

@@ -40,7 +40,12 @@ fn the_server_tells_which_of_its_keys_the_client_has() {
         assert_eq!(events(&mut client), authenticated(0, true));
         assert_eq!(events(&mut server), authenticated(index, true));
         let mut packet = Vec::new();
-        client.handle_input(Side::Plain, Input::Data(b"and speaks it"), &mut packet);
+        client.handle_input(
+            Instant::now(),
+            Side::Plain,
+            Input::Data(b"and speaks it"),
+            &mut packet,
+        );
         assert_eq!(hear(&mut server, &packet), b"and speaks it");
     }
     // A client with several keys speaks with its first.
@@ -237,7 +242,13 @@ fn there_is_no_deadline_after_the_handshake_or_without_a_limit() {
     }
     for handshake_timeout in [None, Some(Duration::MAX)] {
         let keys = [SharedKey::from_pieces([b"key".as_slice()])].into();
-        let config = Config { role: Role::Encrypt, pfs: Pfs::Allow, keys, handshake_timeout };
+        let config = Config {
+            role: Role::Encrypt,
+            pfs: Pfs::Allow,
+            keys,
+            handshake_timeout,
+            coalesce: Duration::ZERO,
+        };
         let entropy = Entropy::draw(|_| Ok::<_, std::convert::Infallible>(()));
         let Ok(entropy) = entropy;
         assert_eq!(Conn::new(&config, entropy, Instant::now()).poll_timeout(), None);
@@ -289,5 +300,10 @@ fn a_handshake_asks_for_the_rest_of_its_message_and_no_more() {
 #[should_panic(expected = "more was passed in than read_limit() allows")]
 fn more_than_was_asked_for_is_a_mistake_of_the_caller() {
     let mut server = core(Role::Decrypt, Pfs::Allow, &["key"]);
-    server.handle_input(Side::Encrypted, Input::Data(&[0; NONCE_LEN + 1]), &mut Vec::new());
+    server.handle_input(
+        Instant::now(),
+        Side::Encrypted,
+        Input::Data(&[0; NONCE_LEN + 1]),
+        &mut Vec::new(),
+    );
 }

@@ -15,7 +15,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 /// A core that started at `now` and whose keys are made of these key files.
 pub(crate) fn core_at(now: Instant, role: Role, pfs: Pfs, key_files: &[&str]) -> Conn {
     let keys = key_files.iter().map(|file| SharedKey::from_pieces([file.as_bytes()])).collect();
-    let config = Config { role, pfs, keys, handshake_timeout: Some(LIMIT) };
+    let config =
+        Config { role, pfs, keys, handshake_timeout: Some(LIMIT), coalesce: Duration::ZERO };
     let mut rng = Rng::new(role as u64);
     let Ok(entropy) = Entropy::draw(|bytes| {
         rng.fill(bytes);
@@ -57,7 +58,7 @@ pub(crate) fn hear(conn: &mut Conn, mut bytes: &[u8]) -> Vec<u8> {
         if piece.is_empty() {
             break;
         }
-        conn.handle_input(Side::Encrypted, Input::Data(piece), &mut out);
+        conn.handle_input(Instant::now(), Side::Encrypted, Input::Data(piece), &mut out);
         bytes = rest;
     }
     out
@@ -66,7 +67,7 @@ pub(crate) fn hear(conn: &mut Conn, mut bytes: &[u8]) -> Vec<u8> {
 /// One input from which nothing is to come but events.
 pub(crate) fn tell(conn: &mut Conn, side: Side, input: Input<'_>) -> Vec<Event> {
     let mut out = Vec::new();
-    conn.handle_input(side, input, &mut out);
+    conn.handle_input(Instant::now(), side, input, &mut out);
     assert_eq!(out, [], "{input:?} on the {side} has brought forth bytes");
     assert_eq!(said(conn), [], "{input:?} on the {side} was answered");
     events(conn)

@@ -24,6 +24,7 @@ struct Outgoing {
 /// One end of the encrypted pipe.
 pub(crate) struct Node {
     conn: Conn,
+    now: Instant,
     plain: Outgoing,
     encrypted: Outgoing,
     /// Everything the core has told, oldest first.
@@ -34,10 +35,10 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(conn: Conn) -> Self {
+    pub(crate) fn new(conn: Conn, now: Instant) -> Self {
         let (plain, encrypted) = Default::default();
         let mut node =
-            Self { conn, plain, encrypted, events: vec![], packets: vec![], closed: None };
+            Self { conn, now, plain, encrypted, events: vec![], packets: vec![], closed: None };
         node.conn.poll_transmit(&mut node.encrypted.pending);
         node
     }
@@ -59,8 +60,10 @@ impl Node {
 
     /// Calls the core if it has asked for that by now.
     pub(crate) fn tick(&mut self, now: Instant) {
+        self.now = now;
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.conn.handle_timeout(now);
+            self.conn.poll_transmit(&mut self.encrypted.pending);
             self.drain();
         }
     }
@@ -132,7 +135,7 @@ impl Node {
             ];
             for input in inputs {
                 let mut out = Vec::new();
-                self.conn.handle_input(side, input, &mut out);
+                self.conn.handle_input(self.now, side, input, &mut out);
                 assert!(out.is_empty(), "{} bytes after the end", out.len());
             }
         }
@@ -143,7 +146,7 @@ impl Node {
 
     fn input(&mut self, side: Side, input: Input<'_>) {
         let mut out = Vec::new();
-        self.conn.handle_input(side, input, &mut out);
+        self.conn.handle_input(self.now, side, input, &mut out);
         if self.outgoing(side.other()).refused {
             assert!(out.is_empty(), "bytes for a side that cannot be written to");
         }

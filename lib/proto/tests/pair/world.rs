@@ -66,7 +66,12 @@ enum Action {
 
 impl World {
     /// A world in which nothing goes wrong: lengths, options, keys and segmentation by chance.
-    pub(crate) fn new(mut rng: Rng) -> Self {
+    pub(crate) fn new(rng: Rng) -> Self {
+        Self::with_coalescing(rng, Duration::ZERO)
+    }
+
+    /// As [`Self::new`], with bytes that wait for others to share their packet with.
+    pub(crate) fn with_coalescing(mut rng: Rng, coalesce: Duration) -> Self {
         let now = Instant::now();
         let pfs = rng.pick(&[
             [Pfs::Allow, Pfs::Allow],
@@ -89,7 +94,8 @@ impl World {
             });
             let Ok(entropy) = entropy;
             let handshake_timeout = Some(Duration::from_secs(60));
-            Node::new(Conn::new(&Config { role, pfs, keys, handshake_timeout }, entropy, now))
+            let config = Config { role, pfs, keys, handshake_timeout, coalesce };
+            Node::new(Conn::new(&config, entropy, now), now)
         };
         let file = |number: usize| SharedKey::from_pieces([[number as u8; 32].as_slice()]);
         let nodes = [
