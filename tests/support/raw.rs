@@ -83,10 +83,14 @@ impl Handshake {
 
     /// This side's value and its MAC.
     pub(crate) fn public(&self) -> [u8; PUBLIC] {
-        let value = self.exponent.as_ref().map_or_else(one, |exponent| public(exponent));
+        self.public_of(&self.exponent.as_ref().map_or_else(one, |exponent| public(exponent)))
+    }
+
+    /// Any value at all, with the MAC of this side.
+    pub(crate) fn public_of(&self, value: &[u8; 256]) -> [u8; PUBLIC] {
         let mut message = [0; PUBLIC];
-        message[..256].copy_from_slice(&value);
-        message[256..].copy_from_slice(&mac(&self.mac_key(self.side), &[&value]));
+        message[..256].copy_from_slice(value);
+        message[256..].copy_from_slice(&mac(&self.mac_key(self.side), &[value]));
         message
     }
 
