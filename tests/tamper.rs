@@ -38,7 +38,7 @@ struct Scene {
 
 impl Scene {
     fn new(role: Role) -> Self {
-        Self::with_server(role, Server::holding(), &Address::any_v4())
+        Self::with_server(role, Server::slow(), &Address::any_v4())
     }
 
     fn with_server(role: Role, server: Server, source: &Address) -> Self {
@@ -49,7 +49,7 @@ impl Scene {
 
     /// A raw peer with an authenticated connection, and the plain socket at its other end.
     fn connect(&self) -> (Raw, Socket) {
-        let socket = self.daemon.address().connect().expect("connect");
+        let socket = self.daemon.address().connect_slow().expect("connect");
         let secret = self.room.secret();
         if self.role == Role::Decrypt {
             let raw = Raw::client(socket, &secret, Secrecy::None).expect("handshake");
@@ -218,9 +218,9 @@ fn bytes_before_a_reset_reach_a_slow_reader() {
 
 /// Bytes and a reset at one plain end come out at the other.
 fn across_the_tunnel(from_client: bool) {
-    let (room, server) = (Room::new(), Server::holding());
+    let (room, server) = (Room::new(), Server::slow());
     let tunnel = Tunnel::start(&room, Ends::ours(), server.address());
-    let client = tunnel.connect();
+    let client = tunnel.encrypt.address().connect_slow().expect("connect");
     let target = server.accept();
     let (mut from, mut to) = if from_client { (client, target) } else { (target, client) };
     send(&mut from, &mut Pattern::new(6), BEFORE_RESET).expect("send");

@@ -10,6 +10,9 @@ use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+/// Receive buffer of a slow reader: what it has not read is in the hands of the sender.
+pub(crate) const SMALL_BUFFER: usize = 16 * 1024;
+
 /// Where a program listens or connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
@@ -44,6 +47,16 @@ impl Address {
         let (domain, address) = self.for_socket()?;
         let socket = Socket::new(domain, Type::STREAM, None)?;
         limit(&socket)?;
+        socket.connect(&address)?;
+        Ok(socket)
+    }
+
+    /// A connected socket that takes little in advance: see [`SMALL_BUFFER`].
+    pub(crate) fn connect_slow(&self) -> io::Result<Socket> {
+        let (domain, address) = self.for_socket()?;
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        limit(&socket)?;
+        socket.set_recv_buffer_size(SMALL_BUFFER)?;
         socket.connect(&address)?;
         Ok(socket)
     }

@@ -36,6 +36,15 @@ impl Server {
         Self::start(address, accepted, move |socket| drop(sender.send(socket)))
     }
 
+    /// A server that hands out sockets which take little in advance: see
+    /// [`address::SMALL_BUFFER`].
+    pub(crate) fn slow() -> Self {
+        let server = Self::holding();
+        // Accepted sockets inherit it.
+        server.listener.set_recv_buffer_size(address::SMALL_BUFFER).expect("SO_RCVBUF");
+        server
+    }
+
     /// A server on IPv4 loopback that sends back what it gets, up to the end of the stream.
     pub(crate) fn echo() -> Self {
         Self::echo_at(&Address::any_v4())
