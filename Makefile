@@ -1,0 +1,53 @@
+# Thin front to cargo: a command or two behind each target.  BUILDING explains the variables.
+#
+# POSIX make (2024) is enough, so GNU and BSD make both do.
+
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+DESTDIR ?=
+BINDIR ?= /usr/local/bin
+MAN1DIR ?= /usr/local/share/man/man1
+
+RELEASE = $(CARGO_TARGET_DIR)/release
+PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
+PAGES = man/spiped.1 man/spipe.1
+
+.PHONY: all install uninstall check test demo clean
+
+all:
+	$(CARGO) build --release --locked
+
+# No prerequisites: cargo runs only when a program is missing, so that after `make` by one user,
+# `make install` by root neither needs cargo nor leaves anything of root's below target/.
+$(PROGRAMS):
+	$(CARGO) build --release --locked
+
+# Each file is written beside its place and renamed over it, so whoever starts the program at that
+# moment gets the old one or the new one, and a running daemon keeps the one it has.
+install: $(PROGRAMS)
+	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MAN1DIR)"
+	set -e; for from in $(PROGRAMS); do to="$(DESTDIR)$(BINDIR)/$${from##*/}"; \
+	    install -m 0755 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
+	set -e; for from in $(PAGES); do to="$(DESTDIR)$(MAN1DIR)/$${from##*/}"; \
+	    install -m 0644 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
+
+uninstall:
+	rm -f "$(DESTDIR)$(BINDIR)/spiped" "$(DESTDIR)$(BINDIR)/spipe"
+	rm -f "$(DESTDIR)$(MAN1DIR)/spiped.1" "$(DESTDIR)$(MAN1DIR)/spipe.1"
+
+check:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+# The C programs are the peers of the interoperability tests; the script says where they are, or
+# says loudly that there are none.
+test:
+	sh tests/fetch-c-spiped.sh
+	$(CARGO) test --workspace --locked
+
+demo: all
+	$(CARGO) run --release --locked --quiet --example demo
+
+clean:
+	$(CARGO) clean

@@ -1,0 +1,385 @@
+//! One connection: the handshake, two pipes, a deadline, and exactly one reason for its end.
+//!
+//! Owns the state of a connection and decides what each input means for it. Refuses to know where
+//! bytes come from, where they go and what time it is: the caller passes all three in. The contract
+//! is in the crate's documentation; a caller that keeps it is `relay.rs` of the system layer.
+
+use core::fmt;
+use core::time::Duration;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::crypt::SharedKey;
+use crate::crypt::packet::PacketError;
+use crate::handshake::{
+    Authenticated, Entropy, Established, Handshake, HandshakeError, Pfs, Progress, Role,
+};
+use crate::pipe::{OpenPipe, SealPipe};
+
+/// The two sides between which a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Unencrypted: the local client of `-e`, the target of `-d`, stdin and stdout of `spipe`.
+    Plain,
+    /// Encrypted: the other spiped.
+    Encrypted,
+}
+
+impl Side {
+    /// The side across.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Plain => Self::Encrypted,
+            Self::Encrypted => Self::Plain,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "plain side",
+            Self::Encrypted => "encrypted side",
+        })
+    }
+}
+
+/// What all connections of a process have in common.
+#[derive(Debug)]
+pub struct Config {
+    /// Which end of the encrypted pipe we are.
+    pub role: Role,
+    /// What we want of perfect forward secrecy.
+    pub pfs: Pfs,
+    /// The keys that a peer may hold, at least one; the encrypting side speaks with the first.
+    pub keys: Arc<[SharedKey]>,
+    /// How long a handshake may take; `None` for as long as it likes.
+    pub handshake_timeout: Option<Duration>,
+}
+
+/// Something that has happened on one side.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Bytes were read. During the handshake at most [`Conn::read_limit`] of them are taken.
+    Data(&'a [u8]),
+    /// The side's stream has ended: nothing more will be read from it.
+    End,
+    /// Reading has failed (a reset, for instance): nothing more will be read.
+    ReadFailed(ErrorKind),
+    /// Writing has failed: nothing more can be written to it.
+    WriteFailed(ErrorKind),
+}
+
+/// Something the caller has to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The peer has proved that it holds a key, its value is in range and `-g` is satisfied: the
+    /// moment at which a decrypting side may begin to connect to its target.
+    PeerAuthenticated(Authenticated),
+    /// The stream towards this side has ended: shut down writing once all of it is written.
+    EndOfStream(Side),
+    /// The connection is over. Unless [`CloseReason::is_clean`], both sides are to be told by a
+    /// reset, after what was handed over for them has been delivered.
+    Closed(CloseReason),
+}
+
+/// Why a connection ended. Each connection ends with exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// Both streams came to their ends.
+    Finished,
+    /// The handshake was refused.
+    Handshake(HandshakeError),
+    /// The handshake took longer than its limit.
+    HandshakeTimeout,
+    /// The peer ended its stream before the handshake was complete.
+    EndInHandshake,
+    /// A packet is not as it should be.
+    BadPacket {
+        /// Its number, from 0, in its direction.
+        number: u64,
+        /// What is wrong with it.
+        error: PacketError,
+    },
+    /// The encrypted stream ended inside a packet.
+    CutInPacket {
+        /// The number of the packet that is not complete.
+        number: u64,
+        /// How much of it arrived, in bytes.
+        received: usize,
+    },
+    /// A side could not be read.
+    ReadFailed(Side, ErrorKind),
+    /// A side could not be written to, so what was on its way there is lost.
+    WriteFailed(Side, ErrorKind),
+}
+
+impl CloseReason {
+    /// Whether everything that was sent either way has been handed over, and both ends came.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        *self == Self::Finished
+    }
+
+    /// Whether the connection ended before the peer had proved that it holds the key.
+    #[must_use]
+    pub fn is_handshake(&self) -> bool {
+        matches!(self, Self::Handshake(_) | Self::HandshakeTimeout | Self::EndInHandshake)
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Finished => f.write_str("finished"),
+            Self::Handshake(error) => write!(f, "handshake refused: {error}"),
+            Self::HandshakeTimeout => f.write_str("handshake not completed in time"),
+            Self::EndInHandshake => {
+                f.write_str("the peer ended the connection during the handshake")
+            }
+            Self::BadPacket { number, error } => write!(f, "packet {number} {error}"),
+            Self::CutInPacket { number, received } => {
+                write!(
+                    f,
+                    "the encrypted stream was cut inside packet {number} (after {received} bytes)"
+                )
+            }
+            Self::ReadFailed(side, kind) => write!(f, "reading from the {side} failed: {kind}"),
+            Self::WriteFailed(side, kind) => write!(f, "writing to the {side} failed: {kind}"),
+        }
+    }
+}
+
+/// How far the stream towards one side is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Open,
+    Ended,
+    /// The side towards which it goes cannot be written to.
+    Undeliverable(ErrorKind),
+}
+
+/// Both pipes of an open connection.
+#[derive(Debug)]
+struct Pipes {
+    seal: SealPipe,
+    open: OpenPipe,
+}
+
+#[derive(Debug)]
+enum State {
+    /// `received` is the piece of the awaited message that is here.
+    Handshake {
+        handshake: Handshake,
+        received: Vec<u8>,
+    },
+    Open(Box<Pipes>),
+    Closed,
+}
+
+/// One connection between a plain side and an encrypted one.
+#[derive(Debug)]
+pub struct Conn {
+    state: State,
+    deadline: Option<Instant>,
+    towards_plain: Flow,
+    towards_encrypted: Flow,
+    /// Bytes the core itself wants to say to the peer.
+    transmit: Vec<u8>,
+    events: Vec<Event>,
+    /// Counts of a connection that is closed; an open one asks its pipes.
+    counted: (u64, u64),
+}
+
+impl Conn {
+    /// Starts a handshake: our nonce is ready in [`Self::poll_transmit`] at once.
+    #[must_use]
+    pub fn new(config: &Config, entropy: Entropy, now: Instant) -> Self {
+        let mut transmit = Vec::new();
+        let keys = Arc::clone(&config.keys);
+        let handshake = Handshake::start(config.role, config.pfs, keys, entropy, &mut transmit);
+        Self {
+            state: State::Handshake { handshake, received: Vec::new() },
+            deadline: config.handshake_timeout.and_then(|limit| now.checked_add(limit)),
+            towards_plain: Flow::Open,
+            towards_encrypted: Flow::Open,
+            transmit,
+            events: Vec::new(),
+            counted: (0, 0),
+        }
+    }
+
+    /// The most bytes that may be read from `side` now and passed to [`Self::handle_input`].
+    ///
+    /// 0 means that the side is not to be read. During the handshake it is what is missing of the
+    /// awaited message, so that what follows stays where it is until somebody can take it.
+    #[must_use]
+    pub fn read_limit(&self, side: Side) -> usize {
+        match (&self.state, side) {
+            (State::Handshake { handshake, received }, Side::Encrypted) => {
+                handshake.awaited_len() - received.len()
+            }
+            (State::Handshake { .. }, Side::Plain) | (State::Closed, _) => 0,
+            (State::Open(_), _) if self.flow(side.other()) == Flow::Open => usize::MAX,
+            (State::Open(_), _) => 0,
+        }
+    }
+
+    /// Takes what has happened on `side`; appends what is now to be written to the *other* side to
+    /// `out`. Then drain [`Self::poll_transmit`] and [`Self::poll_event`].
+    pub fn handle_input(&mut self, side: Side, input: Input<'_>, out: &mut Vec<u8>) {
+        match (&mut self.state, side, input) {
+            (State::Closed, _, _) => {}
+            (State::Handshake { .. }, Side::Encrypted, Input::Data(data)) => self.shake(data),
+            (State::Handshake { .. }, Side::Encrypted, Input::End) => {
+                self.close(CloseReason::EndInHandshake);
+            }
+            // Before the peer is authenticated nothing of the plain side matters but a failure.
+            (State::Handshake { .. }, Side::Plain, Input::Data(_) | Input::End) => {}
+            (State::Open(pipes), Side::Plain, Input::Data(data)) => pipes.seal.push(data, out),
+            (State::Open(pipes), Side::Encrypted, Input::Data(data)) => {
+                if let Err(error) = pipes.open.push(data, out) {
+                    let number = pipes.open.next_packet();
+                    self.close(CloseReason::BadPacket { number, error });
+                }
+            }
+            (State::Open(_), _, Input::End) => self.end(side),
+            (State::Open(_), _, Input::WriteFailed(kind)) => {
+                // Its own direction only: what the side has sent before may still be there to read.
+                self.finish_flow(side, Flow::Undeliverable(kind));
+            }
+            (_, _, Input::ReadFailed(kind)) => self.close(CloseReason::ReadFailed(side, kind)),
+            (State::Handshake { .. }, _, Input::WriteFailed(kind)) => {
+                self.close(CloseReason::WriteFailed(side, kind));
+            }
+        }
+    }
+
+    /// Takes the time: closes the connection if its deadline has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            self.close(CloseReason::HandshakeTimeout);
+        }
+    }
+
+    /// Appends to `out` what the core itself has to say to the encrypted side.
+    pub fn poll_transmit(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.transmit);
+        self.transmit = Vec::new();
+    }
+
+    /// When [`Self::handle_timeout`] is to be called next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// The next thing to act on, oldest first.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if self.events.is_empty() {
+            return None;
+        }
+        let event = self.events.remove(0);
+        if self.events.is_empty() {
+            self.events = Vec::new(); // an idle connection keeps no allocation for it
+        }
+        Some(event)
+    }
+
+    /// Bytes of the streams so far: plain to encrypted, and encrypted to plain.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        match &self.state {
+            State::Open(pipes) => (pipes.seal.bytes(), pipes.open.bytes()),
+            State::Handshake { .. } | State::Closed => self.counted,
+        }
+    }
+
+    fn shake(&mut self, data: &[u8]) {
+        let State::Handshake { handshake, received } = &mut self.state else { return };
+        received.extend_from_slice(data);
+        let awaited = handshake.awaited_len();
+        assert!(received.len() <= awaited, "more was passed in than read_limit() allows");
+        if received.len() < awaited {
+            return;
+        }
+        let State::Handshake { handshake, received } =
+            core::mem::replace(&mut self.state, State::Closed)
+        else {
+            return;
+        };
+        match handshake.handle_message(&received, &mut self.transmit) {
+            Ok(Progress::Waiting(handshake)) => {
+                self.state = State::Handshake { handshake, received: Vec::new() };
+            }
+            Ok(Progress::Done(established)) => self.open(*established),
+            Err(error) => {
+                self.events.push(Event::Closed(CloseReason::Handshake(error)));
+                self.deadline = None;
+            }
+        }
+    }
+
+    fn open(&mut self, established: Established) {
+        let Established { authenticated, sealer, opener } = established;
+        self.deadline = None;
+        self.events.push(Event::PeerAuthenticated(authenticated));
+        let pipes = Pipes { seal: SealPipe::new(sealer), open: OpenPipe::new(opener) };
+        self.state = State::Open(Box::new(pipes));
+    }
+
+    /// The stream that comes from `side` has ended.
+    fn end(&mut self, side: Side) {
+        // Where a write has met a reset, the system may report the end of the stream to the reader
+        // because the error is used up. A broken pipe is another matter: there the end had come first.
+        if let Flow::Undeliverable(kind) = self.flow(side)
+            && kind != ErrorKind::BrokenPipe
+        {
+            return self.close(CloseReason::ReadFailed(side, kind));
+        }
+        if let State::Open(pipes) = &self.state
+            && side == Side::Encrypted
+            && pipes.open.partial_len() > 0
+        {
+            let (number, received) = (pipes.open.next_packet(), pipes.open.partial_len());
+            return self.close(CloseReason::CutInPacket { number, received });
+        }
+        if self.flow(side.other()) == Flow::Open {
+            self.events.push(Event::EndOfStream(side.other()));
+            self.finish_flow(side.other(), Flow::Ended);
+        }
+    }
+
+    /// The stream towards `side` is over; when both are, so is the connection.
+    fn finish_flow(&mut self, side: Side, how: Flow) {
+        match side {
+            Side::Plain => self.towards_plain = how,
+            Side::Encrypted => self.towards_encrypted = how,
+        }
+        let undeliverable = [Side::Plain, Side::Encrypted].into_iter().find_map(|side| {
+            if let Flow::Undeliverable(kind) = self.flow(side) { Some((side, kind)) } else { None }
+        });
+        if self.towards_plain != Flow::Open && self.towards_encrypted != Flow::Open {
+            self.close(undeliverable.map_or(CloseReason::Finished, |(side, kind)| {
+                CloseReason::WriteFailed(side, kind)
+            }));
+        }
+    }
+
+    fn flow(&self, side: Side) -> Flow {
+        match side {
+            Side::Plain => self.towards_plain,
+            Side::Encrypted => self.towards_encrypted,
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.counted = self.bytes();
+        self.state = State::Closed;
+        self.deadline = None;
+        self.events.push(Event::Closed(reason));
+    }
+}

@@ -1,0 +1,179 @@
+//! The cryptographic steps of the protocol, one function per formula of the design.
+//!
+//! Owns K, dk_1, dk_2 and the tags of the handshake; the children own group 14 (`crypt/dh.rs`) and
+//! the packets (`crypt/packet.rs`). Only this module and its children name a cryptographic crate.
+//! Refuses to know the order of messages: that is `handshake.rs`.
+
+pub mod dh;
+pub mod packet;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::secret::Secret;
+use crate::wire::{DK1_LEN, DK2_LEN, MAC_LEN, NONCE_LEN, PUBLIC_LEN};
+
+/// K = SHA-256 of the key file: what both ends share.
+#[derive(Debug)]
+pub struct SharedKey(Secret<32>);
+
+impl SharedKey {
+    /// Computes K from the key file, given piece by piece.
+    ///
+    /// Any length is taken, the empty file too, as C spiped does; the caller warns about short ones.
+    #[must_use]
+    pub fn from_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = KeyHasher::new();
+        pieces.into_iter().for_each(|piece| hasher.update(piece));
+        hasher.finish()
+    }
+}
+
+/// Computes K from a key file that is read piece by piece.
+pub struct KeyHasher(Sha256);
+
+impl KeyHasher {
+    /// Starts with the empty file.
+    #[must_use]
+    #[allow(clippy::new_without_default)] // a default key must not be an accident
+    pub fn new() -> Self {
+        Self(Sha256::new())
+    }
+
+    /// Adds the next bytes of the key file.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// K, after the last byte.
+    #[must_use]
+    pub fn finish(self) -> SharedKey {
+        SharedKey(Secret::filled(|k| self.0.finalize_into(k.into())))
+    }
+}
+
+/// Both nonces, in the order in which every formula takes them: the client's first.
+///
+/// The client is the encrypting side (`spiped -e`, `spipe`), the server the decrypting one.
+#[derive(Clone, Copy, Debug)]
+pub struct Nonces {
+    /// Sent by the encrypting side.
+    pub client: [u8; NONCE_LEN],
+    /// Sent by the decrypting side.
+    pub server: [u8; NONCE_LEN],
+}
+
+impl Nonces {
+    fn joined(&self) -> [u8; 2 * NONCE_LEN] {
+        let mut joined = [0; 2 * NONCE_LEN];
+        joined[..NONCE_LEN].copy_from_slice(&self.client);
+        joined[NONCE_LEN..].copy_from_slice(&self.server);
+        joined
+    }
+}
+
+/// dk_1 = PBKDF2-HMAC-SHA256(K, nonce_C || nonce_S, 1): the MAC keys of the handshake.
+#[derive(Debug)]
+pub struct HandshakeKeys(Secret<DK1_LEN>);
+
+impl HandshakeKeys {
+    /// Derives dk_1.
+    #[must_use]
+    pub fn derive(key: &SharedKey, nonces: &Nonces) -> Self {
+        Self(Secret::filled(|dk1| {
+            pbkdf2::pbkdf2_hmac::<Sha256>(key.0.expose(), &nonces.joined(), 1, dk1);
+        }))
+    }
+
+    /// h_C: the client's tag over its public value.
+    #[must_use]
+    pub fn client_tag(&self, public: &[u8; PUBLIC_LEN]) -> [u8; MAC_LEN] {
+        tag(&self.0.expose()[..MAC_LEN], public)
+    }
+
+    /// h_S: the server's tag over its public value.
+    #[must_use]
+    pub fn server_tag(&self, public: &[u8; PUBLIC_LEN]) -> [u8; MAC_LEN] {
+        tag(&self.0.expose()[MAC_LEN..], public)
+    }
+}
+
+/// dk_2 = PBKDF2-HMAC-SHA256(K, nonce_C || nonce_S || y_SC, 1) = E_C || H_C || E_S || H_S.
+#[derive(Debug)]
+pub struct SessionKeys(Secret<DK2_LEN>);
+
+impl SessionKeys {
+    /// Derives dk_2 from the value both sides have agreed on.
+    #[must_use]
+    pub fn derive(key: &SharedKey, nonces: &Nonces, shared: &Secret<PUBLIC_LEN>) -> Self {
+        let salt = Secret::<{ 2 * NONCE_LEN + PUBLIC_LEN }>::filled(|salt| {
+            salt[..2 * NONCE_LEN].copy_from_slice(&nonces.joined());
+            salt[2 * NONCE_LEN..].copy_from_slice(shared.expose());
+        });
+        Self(Secret::filled(|dk2| {
+            pbkdf2::pbkdf2_hmac::<Sha256>(key.0.expose(), salt.expose(), 1, dk2);
+        }))
+    }
+
+    /// E_C and H_C: the keys of the packets that the client sends.
+    #[must_use]
+    pub fn client(&self) -> (&[u8; 32], &[u8; 32]) {
+        self.pair(0)
+    }
+
+    /// E_S and H_S: the keys of the packets that the server sends.
+    #[must_use]
+    pub fn server(&self) -> (&[u8; 32], &[u8; 32]) {
+        self.pair(64)
+    }
+
+    fn pair(&self, at: usize) -> (&[u8; 32], &[u8; 32]) {
+        let (cipher, rest) = self.0.expose()[at..].split_first_chunk().expect("DK2_LEN is 4 * 32");
+        (cipher, rest.first_chunk().expect("DK2_LEN is 4 * 32"))
+    }
+}
+
+/// Whether two tags are the same, in a time that does not depend on where they differ.
+#[must_use]
+pub fn tags_match(ours: &[u8; MAC_LEN], theirs: &[u8; MAC_LEN]) -> bool {
+    ours.ct_eq(theirs).into()
+}
+
+fn tag(key: &[u8], message: &[u8]) -> [u8; MAC_LEN] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn k_is_sha256_of_the_pieces_together() {
+        // SHA-256("abc"), FIPS 180-4's first example.
+        let k = SharedKey::from_pieces([b"a".as_slice(), b"", b"bc"]);
+        assert_eq!(
+            hex::encode(k.0.expose()),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+
+    #[test]
+    fn tags_differ_in_one_bit() {
+        let mut other = [7; MAC_LEN];
+        assert!(tags_match(&[7; MAC_LEN], &other));
+        other[31] ^= 0x80;
+        assert!(!tags_match(&[7; MAC_LEN], &other));
+    }
+
+    #[test]
+    fn hmac_is_rfc_4231s() {
+        // Test case 2: key "Jefe".
+        assert_eq!(
+            hex::encode(tag(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Bytes that must not be seen, copied or left behind.
+//!
+//! Owns [`Secret`]: a boxed array that stays at the one heap address at which it was created,
+//! is overwritten when dropped, cannot be cloned and never shows in `Debug`. Refuses to know what
+//! the bytes mean; `crypt.rs` does.
+
+use core::fmt;
+
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// `N` secret bytes at one heap address, zeroized on drop.
+///
+/// Moving a `Secret` moves the pointer only, so no copy of the bytes stays behind on the stack.
+pub struct Secret<const N: usize>(Box<[u8; N]>);
+
+impl<const N: usize> Secret<N> {
+    /// A secret of zero bytes, to be filled in place.
+    #[must_use]
+    pub fn zeroed() -> Self {
+        Self(Box::new([0; N]))
+    }
+
+    /// Creates the secret at its final address and lets `fill` write it there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `fill` returns; the partly filled bytes are wiped.
+    pub fn try_filled<E>(fill: impl FnOnce(&mut [u8; N]) -> Result<(), E>) -> Result<Self, E> {
+        let mut secret = Self::zeroed();
+        fill(&mut secret.0)?;
+        Ok(secret)
+    }
+
+    /// Creates the secret at its final address and lets `fill` write it there.
+    #[must_use]
+    pub fn filled(fill: impl FnOnce(&mut [u8; N])) -> Self {
+        let mut secret = Self::zeroed();
+        fill(&mut secret.0);
+        secret
+    }
+
+    /// The bytes, for the moment in which they are used.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+
+    /// The bytes, to be written in place.
+    pub fn expose_mut(&mut self) -> &mut [u8; N] {
+        &mut self.0
+    }
+}
+
+impl<const N: usize> Drop for Secret<N> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
+
+impl<const N: usize> fmt::Debug for Secret<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret<{N}>(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_byte() {
+        let secret = Secret::<4>::filled(|bytes| bytes.copy_from_slice(b"hush"));
+        assert_eq!(format!("{secret:?}"), "Secret<4>(..)");
+    }
+
+    #[test]
+    fn a_move_keeps_the_address() {
+        let secret = Secret::<32>::zeroed();
+        let before = secret.expose().as_ptr();
+        let moved = secret;
+        assert_eq!(moved.expose().as_ptr(), before);
+    }
+
+    #[test]
+    fn a_failed_fill_is_an_error() {
+        assert_eq!(Secret::<4>::try_filled(|_| Err("no entropy")).unwrap_err(), "no entropy");
+    }
+}
