@@ -118,3 +118,10 @@ pub(crate) fn reset(socket: Socket) {
 pub(crate) fn have_ipv6() -> bool {
     Address::any_v6().listen().is_ok()
 }
+
+/// An IPv6 loopback address on which nothing listens.
+pub(crate) fn unused_v6() -> Address {
+    let (socket, address) = Address::any_v6().listen().expect("a free port");
+    drop(socket);
+    address
+}

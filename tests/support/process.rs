@@ -110,10 +110,11 @@ impl Spiped {
         // C never says which port it got, so it needs one that was free a moment ago; another
         // process may take that meanwhile, then the next one is tried.
         let any = self.implementation == Implementation::C && self.source.spec().ends_with(":0");
+        if !any {
+            return self.start_once();
+        }
         for _ in 0..5 {
-            if any {
-                self.source = Address::unused();
-            }
+            self.source = Address::unused();
             let daemon = self.start_once();
             if !daemon.log().contains("already in use") {
                 return daemon;
@@ -133,7 +134,9 @@ impl Spiped {
                 daemon.address = address;
             }
             let ended = daemon.child.try_wait().expect("wait").is_some();
-            assert!(!ended || daemon.log().contains("already in use"), "{}", daemon.log());
+            let again =
+                self.implementation == Implementation::C && daemon.log().contains("already in use");
+            assert!(!ended || again, "the daemon has ended");
             ended || kernel::listening(&daemon.address)
         });
         daemon
@@ -253,6 +256,13 @@ pub(crate) fn daemonise(command: &mut Command) -> (ExitStatus, Log) {
     // The daemon inherits stderr: there is no end to wait for.
     let log = Log::read(child.stderr.take().expect("stderr is piped"));
     (wait_for(&mut child), log)
+}
+
+/// The process number in a pidfile: digits, and nothing else.
+#[track_caller]
+pub(crate) fn pid_in(path: &Path) -> Pid {
+    let text = std::fs::read_to_string(path).expect("pidfile");
+    Pid::from_raw(text.parse().unwrap_or_else(|_| panic!("pidfile contains {text:?}")))
 }
 
 /// Everything that a pipe delivers, read by a thread.
