@@ -6,12 +6,13 @@
 //! from the crates under test. Next: `process.rs` starts and stops programs.
 
 // Every test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 pub(crate) mod address;
 pub(crate) mod kernel;
 pub(crate) mod pattern;
 pub(crate) mod peer;
+pub(crate) mod pipes;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod raw_crypt;

@@ -3,12 +3,13 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 
 use socket2::Socket;
 
 use super::pattern::{Checker, Pattern, send};
+use super::pipes::{Stdin, Stdout};
 use super::process::{self, Role, Spiped};
 use super::{Address, DEADLINE, Daemon, Implementation, Room};
 
@@ -91,9 +92,9 @@ impl Spipe {
     }
 
     /// Its standard input and output.
-    pub(crate) fn pipes(&mut self) -> (ChildStdin, ChildStdout) {
+    pub(crate) fn pipes(&mut self) -> (Stdin, Stdout) {
         let stdin = self.child.stdin.take().expect("stdin is taken once");
-        (stdin, self.child.stdout.take().expect("stdout is taken once"))
+        (Stdin(stdin), Stdout(self.child.stdout.take().expect("stdout is taken once")))
     }
 }
 
@@ -124,7 +125,8 @@ impl Finish for Socket {
     }
 }
 
-impl Finish for ChildStdin {
+impl Finish for Stdin {
+    // Closing a pipe is its end of stream.
     fn finish(self: Box<Self>) {}
 }
 
@@ -135,8 +137,8 @@ impl From<Socket> for End {
     }
 }
 
-impl From<(ChildStdin, ChildStdout)> for End {
-    fn from((stdin, stdout): (ChildStdin, ChildStdout)) -> Self {
+impl From<(Stdin, Stdout)> for End {
+    fn from((stdin, stdout): (Stdin, Stdout)) -> Self {
         Self { reader: Box::new(stdout), writer: Box::new(stdin) }
     }
 }
