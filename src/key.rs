@@ -1,1 +1,167 @@
-//! Stub.
+//! Reading the key (`-k`).
+//!
+//! Owns the way from a file or standard input to the [`SharedKey`]: every byte to the end, through
+//! one buffer that is wiped. Refuses no length, as C spiped (a short key is warned about), and to
+//! keep or show any byte of the key. Next: `crypt.rs` in lib/proto, where it is used.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use spiped_proto::{KeyHasher, SharedKey};
+use zeroize::Zeroizing;
+
+use crate::blocking;
+use crate::options::KeySource;
+
+/// A key file with fewer bytes than this can be guessed, whatever they are: 128 bits.
+const SAFE_LEN: u64 = 16;
+
+/// Size of the buffer that is wiped.
+const BUFFER_LEN: usize = 4096;
+
+/// Reads the key to its end.
+///
+/// # Errors
+///
+/// One line: what could not be read, why, and what to do.
+pub fn read(source: &KeySource) -> Result<SharedKey, String> {
+    let name = match source {
+        KeySource::File(path) => format!("-k {:?}", path.to_string_lossy()),
+        KeySource::Stdin => "-k - (standard input)".to_owned(),
+    };
+    let opened = match source {
+        KeySource::File(path) => File::open(path),
+        // A duplicate, since io::stdin() would leave the key in its own buffer.
+        KeySource::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+    };
+    let (key, length) = opened.and_then(|file| read_to_end(&file)).map_err(|error| {
+        let path = match source {
+            KeySource::File(path) => Some(path.as_path()),
+            KeySource::Stdin => None,
+        };
+        format!("{name}: {}", explain(path, &error))
+    })?;
+    if length < SAFE_LEN {
+        log::warn!("{name}: a key of {length} bytes can be guessed, it should be 32 random bytes");
+    }
+    Ok(key)
+}
+
+/// The key, and the number of bytes that it was made from.
+fn read_to_end(file: &File) -> io::Result<(SharedKey, u64)> {
+    let mut buffer = Zeroizing::new([0; BUFFER_LEN]);
+    let mut hasher = KeyHasher::new();
+    let mut length = 0;
+    loop {
+        match blocking::read(file.as_fd(), &mut buffer[..])? {
+            0 => return Ok((hasher.finish(), length)),
+            n => {
+                hasher.update(&buffer[..n]);
+                length += n as u64;
+            }
+        }
+    }
+}
+
+/// Why the key could not be read and what to do; `path` is `None` for standard input.
+fn explain(path: Option<&Path>, error: &io::Error) -> String {
+    let Some(path) = path else {
+        return match error.kind() {
+            ErrorKind::IsADirectory => "is a directory, redirect it from the key file".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        };
+    };
+    match error.kind() {
+        ErrorKind::NotFound => {
+            let path = path.display();
+            format!(
+                "there is no such file; make one key for both ends with: \
+                 (umask 077; dd if=/dev/urandom bs=32 count=1 of='{path}')"
+            )
+        }
+        ErrorKind::PermissionDenied => {
+            let uid = nix::unistd::geteuid();
+            format!(
+                "permission denied for user number {uid}: start as its owner, or let that user read it \
+                 and pass its directories"
+            )
+        }
+        ErrorKind::IsADirectory => "is a directory, expected the key file itself".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn key_of(file: &File) -> SharedKey {
+        read_to_end(file).unwrap().0
+    }
+
+    /// The handshake keys tell two shared keys apart without showing either.
+    fn fingerprint(key: &SharedKey) -> [u8; 32] {
+        let nonces = spiped_proto::crypt::Nonces { client: [1; 32], server: [2; 32] };
+        spiped_proto::crypt::HandshakeKeys::derive(key, &nonces).client_tag(&[3; 256])
+    }
+
+    #[test]
+    fn the_key_is_made_from_every_byte_to_the_end() {
+        for length in [0, 1, 32, BUFFER_LEN, BUFFER_LEN + 1, 3 * BUFFER_LEN + 7] {
+            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            let key = read(&KeySource::File(file.path().to_owned())).unwrap();
+            let expected = SharedKey::from_pieces([bytes.as_slice()]);
+            assert_eq!(fingerprint(&key), fingerprint(&expected), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_read_to_its_end_even_if_it_does_not_block() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let reader = File::from(std::os::fd::OwnedFd::from(reader));
+        let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
+        nix::fcntl::fcntl(&reader, flags).unwrap();
+        let thread = std::thread::spawn(move || key_of(&reader));
+        writer.write_all(b"one ").unwrap();
+        writer.write_all(b"key").unwrap();
+        drop(writer);
+        let expected = SharedKey::from_pieces([b"one key".as_slice()]);
+        assert_eq!(fingerprint(&thread.join().unwrap()), fingerprint(&expected));
+    }
+
+    #[test]
+    fn dev_null_is_a_key_as_in_c() {
+        let key = read(&KeySource::File(PathBuf::from("/dev/null"))).unwrap();
+        assert_eq!(fingerprint(&key), fingerprint(&SharedKey::from_pieces([])));
+    }
+
+    #[test]
+    fn errors_name_the_file_and_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = |path: &Path| read(&KeySource::File(path.to_owned())).unwrap_err();
+
+        let missing = dir.path().join("missing");
+        let text = error(&missing);
+        assert!(
+            text.starts_with(&format!("-k {missing:?}: there is no such file; make")),
+            "{text}"
+        );
+        assert!(text.contains("dd if=/dev/urandom") && !text.contains('\n'), "{text}");
+
+        let text = error(dir.path());
+        assert!(text.ends_with(": is a directory, expected the key file itself"), "{text}");
+
+        let denied = io::Error::from(ErrorKind::PermissionDenied);
+        let text = explain(Some(&missing), &denied);
+        assert!(text.starts_with("permission denied for user number"), "{text}");
+        let directory = io::Error::from(ErrorKind::IsADirectory);
+        assert!(explain(None, &directory).contains("redirect"));
+    }
+}

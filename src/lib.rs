@@ -1,6 +1,8 @@
 //! What the programs `spiped` and `spipe` are made of, as a library so that tests can reach it.
 
+pub mod blocking;
 pub mod key;
 pub mod logger;
+pub mod options;
 pub mod spipe;
 pub mod spiped;

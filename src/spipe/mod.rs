@@ -1,3 +1,5 @@
-//! The client.
+//! The client: from its command line to the event loop, in the order of `run.rs`.
 
 pub mod args;
+pub mod run;
+pub mod stdio;

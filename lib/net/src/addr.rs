@@ -1,1 +1,249 @@
-//! Stub.
+//! Addresses: what the user wrote, and what it stands for.
+//!
+//! Owns the grammar of `-s`, `-t` and `-b` ([`Address`]) and the step from a name to socket
+//! addresses ([`Endpoint`]) through getaddrinfo. Refuses to retry, to cache and to open sockets.
+//! Looking up blocks, so only start-up and the thread in `dns.rs`, the next file, call it.
+//! Error messages are `addr/error.rs`.
+
+mod error;
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, getaddrinfo};
+use nix::libc;
+use socket2::{Domain, SockAddr};
+
+use error::{Port, Problem, UNIX_PATH_LIMIT};
+
+pub use error::{AddressError, ResolveError};
+
+/// An address as the user wrote it, checked for syntax but not yet looked up.
+///
+/// `Display` gives back exactly what was written, because the default pidfile is named after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    written: String,
+    form: Form,
+}
+
+/// What an address turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `/absolute/path` of a UNIX socket, short enough for the system.
+    Unix(PathBuf),
+    /// `[IPv4]:port` or `[IPv6]:port`; never looked up.
+    Ip(SocketAddr),
+    /// `host:port`, where the host may be a bare IP address and the port a service name.
+    Name {
+        /// Everything before the last colon.
+        host: String,
+        /// Everything after it: a number up to 65535 or a service name.
+        service: String,
+    },
+}
+
+impl Address {
+    /// Reads an address to listen on or to connect to; the port is required.
+    ///
+    /// The port ends at the last colon. In brackets there is only an IP address, with a port of 1
+    /// to 65535; elsewhere port 0 (any free port) and service names are allowed as well.
+    ///
+    /// # Errors
+    ///
+    /// Says what is wrong with the text and which forms there are.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        parse_form(text, Port::Required)
+            .map(|form| Self { written: text.to_owned(), form })
+            .map_err(|problem| AddressError::new(text, problem))
+    }
+
+    /// Reads an address to connect from (`-b`): without a port, and with port 0, it means any.
+    ///
+    /// Unlike C spiped we accept `[IP]` without a port.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Address::parse`].
+    pub fn parse_bind(text: &str) -> Result<Self, AddressError> {
+        parse_form(text, Port::Optional)
+            .map(|form| Self { written: text.to_owned(), form })
+            .map_err(|problem| AddressError::new(text, problem))
+    }
+
+    /// What the address is.
+    #[must_use]
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Whether the answer of [`Address::resolve`] may change with time.
+    #[must_use]
+    pub fn is_name(&self) -> bool {
+        matches!(self.form, Form::Name { .. })
+    }
+
+    /// All endpoints behind the address: never empty, without duplicates, in the resolver's order.
+    ///
+    /// Blocks for as long as the system's resolver likes, unless the address is no name.
+    ///
+    /// # Errors
+    ///
+    /// The resolver's own words. The next try may succeed.
+    pub fn resolve(&self) -> Result<Vec<Endpoint>, ResolveError> {
+        match &self.form {
+            Form::Unix(path) => Ok(vec![Endpoint::Unix(path.clone())]),
+            Form::Ip(ip) => Ok(vec![Endpoint::Tcp(*ip)]),
+            Form::Name { host, service } => {
+                look_up(host, service).map_err(|reason| ResolveError::new(self, reason))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+/// Something a socket can be bound or connected to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// A TCP port of an IP address.
+    Tcp(SocketAddr),
+    /// A UNIX socket; the empty path stands for a peer without a name.
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// The form that socket calls take.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a path that is too long, which [`Address`] never yields.
+    pub fn to_sockaddr(&self) -> io::Result<SockAddr> {
+        match self {
+            Self::Tcp(address) => Ok(SockAddr::from(*address)),
+            Self::Unix(path) => SockAddr::unix(path),
+        }
+    }
+
+    /// The domain to create a socket in.
+    #[must_use]
+    pub fn domain(&self) -> Domain {
+        match self {
+            Self::Tcp(address) => Domain::for_address(*address),
+            Self::Unix(_) => Domain::UNIX,
+        }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) if path.as_os_str().is_empty() => f.write_str("(unix)"),
+            Self::Unix(path) => path.display().fmt(f),
+        }
+    }
+}
+
+fn parse_form(text: &str, port: Port) -> Result<Form, Problem> {
+    if text.is_empty() {
+        return Err(Problem::Empty);
+    }
+    if text.starts_with('/') {
+        if text.len() >= UNIX_PATH_LIMIT {
+            return Err(Problem::PathTooLong(text.len()));
+        }
+        return Ok(Form::Unix(PathBuf::from(text)));
+    }
+    if text.starts_with(':') {
+        return Err(Problem::NoHost);
+    }
+
+    if text.starts_with('[') {
+        return parse_bracketed(text, port).map(Form::Ip);
+    }
+    let (host, service) = match (text.rsplit_once(':'), port) {
+        (Some(parts), _) => parts,
+        (None, Port::Optional) => (text, "0"),
+        (None, Port::Required) => return Err(Problem::NoPort),
+    };
+    // getaddrinfo would read an empty port as 0, and 65536 + n as n: both surely are mistakes.
+    if service.is_empty() {
+        return Err(Problem::NoPort);
+    }
+    if service.bytes().all(|byte| byte.is_ascii_digit()) && service.parse::<u16>().is_err() {
+        return Err(Problem::BadPort(service.to_owned(), Port::Optional));
+    }
+    Ok(Form::Name { host: host.to_owned(), service: service.to_owned() })
+}
+
+/// `[IP]:port`, or `[IP]` if the port is optional.
+fn parse_bracketed(text: &str, port: Port) -> Result<SocketAddr, Problem> {
+    let (ip, rest) = text[1..].split_once(']').ok_or(Problem::BadBrackets)?;
+    // The family follows from the colon, as in C; the standard parsers accept what inet_pton does.
+    let ip = if ip.contains(':') {
+        ip.parse::<Ipv6Addr>().map(IpAddr::V6)
+    } else {
+        ip.parse::<Ipv4Addr>().map(IpAddr::V4)
+    }
+    .map_err(|_| Problem::BadIp(ip.to_owned()))?;
+
+    if rest.is_empty() {
+        return match port {
+            Port::Optional => Ok(SocketAddr::new(ip, 0)),
+            Port::Required => Err(Problem::NoPort),
+        };
+    }
+    let digits = rest.strip_prefix(':').ok_or(Problem::BadBrackets)?;
+    let bad = || Problem::BadPort(digits.to_owned(), port);
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(bad());
+    }
+    let number: u16 = digits.parse().map_err(|_| bad())?;
+    if number == 0 && port == Port::Required {
+        return Err(bad());
+    }
+    Ok(SocketAddr::new(ip, number))
+}
+
+fn look_up(host: &str, service: &str) -> Result<Vec<Endpoint>, String> {
+    let hints = AddrInfoHints {
+        socktype: libc::SOCK_STREAM,
+        protocol: libc::IPPROTO_TCP,
+        ..AddrInfoHints::default()
+    };
+    let answers = getaddrinfo(Some(host), Some(service), Some(hints))
+        .map_err(|error| explain(service, error))?;
+
+    // Entries of a family that is neither IPv4 nor IPv6 are of no use to us, whoever sent them.
+    let mut found = Vec::new();
+    for answer in answers.flatten() {
+        let endpoint = Endpoint::Tcp(answer.sockaddr);
+        if !found.contains(&endpoint) {
+            found.push(endpoint);
+        }
+    }
+    if found.is_empty() { Err("it has no IP address".to_owned()) } else { Ok(found) }
+}
+
+/// What gai_strerror says, made clear where it is not.
+fn explain(service: &str, error: LookupError) -> String {
+    let kind = error.kind();
+    let text = io::Error::from(error).to_string();
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    match kind {
+        LookupErrorKind::Service => {
+            format!("unknown service {service:?}, use a port number ({text})")
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,25 @@
-//! The only library crate that touches the operating system.
+//! The event loop, sockets, timers and name look-ups beneath `spiped` and `spipe`: the only library
+//! crate that touches the operating system.
+//!
+//! Start at `event_loop.rs` (the only `poll()` of a running program), then `relay.rs` (one
+//! connection). Everything else is one noun a file, and knows nothing of these two.
 #![deny(unsafe_code)]
 
 pub mod addr;
+mod connector;
 pub mod dns;
+mod event_loop;
 pub mod limits;
 pub mod listener;
+pub mod pause;
+pub mod rate;
+mod ready;
+mod relay;
 pub mod signal;
+mod timer;
+mod token;
+mod transport;
+
+pub use connector::ConnectError;
+pub use event_loop::{EventLoop, OnTerminate, Outcome, Settings};
+pub use relay::EndReason;

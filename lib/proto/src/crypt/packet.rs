@@ -232,6 +232,31 @@ mod tests {
     }
 
     #[test]
+    fn the_cipher_and_mode_are_sp_800_38as() {
+        // Section F.5.5, CTR-AES256.Encrypt. Its counter starts where none of ours does, so this
+        // goes around `apply_keystream`; the test above goes through it.
+        let mut key = [0; 32];
+        let hex_key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
+        hex::decode_to_slice(hex_key, &mut key).unwrap();
+        let mut counter = [0; 16];
+        hex::decode_to_slice("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", &mut counter).unwrap();
+        let mut blocks = hex::decode(
+            "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+             30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710",
+        )
+        .unwrap();
+        let direction = Direction::new((&key, &[0; 32]));
+        let core =
+            CtrCore::<&Aes256Enc, Ctr64BE>::inner_iv_init(&direction.cipher, &counter.into());
+        StreamCipherCoreWrapper::from_core(core).apply_keystream(&mut blocks);
+        assert_eq!(
+            hex::encode(blocks),
+            "601ec313775789a5b7a7f504bbf3d228f443e3ca4d62b59aca84e990cacaf5c5\
+             2b0930daa23de94ce87017ba2d84988ddfc9c58db67aada613c2dd08457941a6"
+        );
+    }
+
+    #[test]
     fn debug_shows_no_key() {
         assert_eq!(format!("{:?}", Sealer::new(KEYS)), "Sealer(Direction { next: 0, .. })");
     }

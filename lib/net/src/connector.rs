@@ -1,0 +1,205 @@
+//! Connecting to a target that may have several addresses.
+//!
+//! Owns the attempts of one connection: they start 250 ms apart in the order of the list (RFC 8305,
+//! section 5), or at once when all before have failed; the first success wins; one deadline covers
+//! all. A shortage of descriptors or buffers pauses, it fails nothing. Next: `relay.rs`.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::addr::Endpoint;
+use crate::limits::is_shortage;
+use crate::transport;
+
+/// Time between the starts of two attempts (RFC 8305, section 8: Connection Attempt Delay).
+const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+
+/// Time until something is tried again for which the system had no room.
+const SHORTAGE_DELAY: Duration = Duration::from_millis(50);
+
+/// Why no address of the target could be reached.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// The last attempt failed with this error.
+    Failed(Endpoint, io::Error),
+    /// The time was up while attempts were under way, or while the system had no room for one.
+    TimedOut(Option<Endpoint>),
+    /// There is no address.
+    NoAddress,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(endpoint, error) => write!(f, "cannot connect to {endpoint}: {error}"),
+            Self::TimedOut(Some(endpoint)) => write!(f, "{endpoint} did not answer in time"),
+            Self::TimedOut(None) => f.write_str("the system had no room for a connection in time"),
+            Self::NoAddress => f.write_str("the target has no address"),
+        }
+    }
+}
+
+/// Where and how connections to the target are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Route {
+    pub(crate) targets: Arc<[Endpoint]>,
+    /// `-b`: what outgoing sockets are bound to, the first of the right family.
+    pub(crate) bind: Arc<[Endpoint]>,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// How far the attempts are.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Pending,
+    /// Connected, and registered under the token already.
+    Connected(Socket, Endpoint),
+    Failed(ConnectError),
+}
+
+/// The attempts to reach one target.
+#[derive(Debug)]
+pub(crate) struct Connector {
+    route: Route,
+    next: usize,
+    attempts: Vec<(usize, Socket)>,
+    next_start: Instant,
+    deadline: Option<Instant>,
+    last_error: Option<(usize, io::Error)>,
+}
+
+impl Connector {
+    pub(crate) fn new(route: Route, now: Instant) -> Self {
+        let deadline = route.timeout.and_then(|limit| now.checked_add(limit));
+        Self { route, next: 0, attempts: Vec::new(), next_start: now, deadline, last_error: None }
+    }
+
+    /// Looks at the attempts under way and starts what is due. To be called after every event of
+    /// the token and no later than [`Self::poll_timeout`] says.
+    pub(crate) fn advance(&mut self, now: Instant, registry: &Registry, token: Token) -> Progress {
+        if let Some((index, socket)) = self.take_connected() {
+            return Progress::Connected(socket, self.route.targets[index].clone());
+        }
+        while self.next < self.route.targets.len()
+            && (self.attempts.is_empty() || self.next_start <= now)
+        {
+            let index = self.next;
+            let endpoint = &self.route.targets[index];
+            match start(endpoint, &self.route.bind, registry, token) {
+                Ok((socket, true)) => return Progress::Connected(socket, endpoint.clone()),
+                Ok((socket, false)) => {
+                    self.attempts.push((index, socket));
+                    self.next_start = now + ATTEMPT_DELAY;
+                }
+                Err(error) if is_pause(&error) => {
+                    log::debug!("connecting to {endpoint} is put off: {error}");
+                    self.next_start = now + SHORTAGE_DELAY;
+                    break;
+                }
+                Err(error) => self.last_error = Some((index, error)),
+            }
+            self.next += 1;
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= now) {
+            let under_way = self.attempts.last().map(|(index, _)| *index);
+            let endpoint = under_way.map(|index| self.route.targets[index].clone());
+            return Progress::Failed(ConnectError::TimedOut(endpoint));
+        }
+        if self.attempts.is_empty() && self.next >= self.route.targets.len() {
+            return Progress::Failed(match self.last_error.take() {
+                Some((index, error)) => {
+                    ConnectError::Failed(self.route.targets[index].clone(), error)
+                }
+                None => ConnectError::NoAddress,
+            });
+        }
+        Progress::Pending
+    }
+
+    /// When [`Self::advance`] has something to do without an event.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let start = (self.next < self.route.targets.len()).then_some(self.next_start);
+        start.into_iter().chain(self.deadline).min()
+    }
+
+    /// The first attempt that has succeeded; those that have failed are dropped.
+    fn take_connected(&mut self) -> Option<(usize, Socket)> {
+        let mut at = 0;
+        while at < self.attempts.len() {
+            match outcome(&self.attempts[at].1) {
+                None => at += 1,
+                Some(Ok(())) => return Some(self.attempts.swap_remove(at)),
+                Some(Err(error)) => {
+                    let (index, _) = self.attempts.remove(at);
+                    log::debug!("cannot connect to {}: {error}", self.route.targets[index]);
+                    self.last_error = Some((index, error));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Errors after which the same attempt may succeed a little later: the system is short of
+/// something, or the queue of a UNIX listener is full (`EAGAIN`, connect(2)).
+fn is_pause(error: &io::Error) -> bool {
+    is_shortage(error) || error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Starts one attempt; true if it has succeeded at once, as with UNIX sockets.
+fn start(
+    endpoint: &Endpoint,
+    bind: &[Endpoint],
+    registry: &Registry,
+    token: Token,
+) -> io::Result<(Socket, bool)> {
+    let address = endpoint.to_sockaddr()?;
+    let domain = address.domain();
+    let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
+    // Non-blocking and close-on-exec: the latter is what socket2 does by itself.
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    bind_socket(&socket, domain, bind)?;
+    let at_once = match socket.connect(&address) {
+        Ok(()) => true,
+        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => false,
+        Err(error) => return Err(error),
+    };
+    transport::register(&socket, registry, token)?;
+    Ok((socket, at_once))
+}
+
+/// `-b`: an address of another family than the target's is no help, and the attempt is skipped.
+fn bind_socket(socket: &Socket, domain: Domain, bind: &[Endpoint]) -> io::Result<()> {
+    if bind.is_empty() {
+        return Ok(());
+    }
+    let addresses = bind.iter().map(Endpoint::to_sockaddr).collect::<io::Result<Vec<_>>>()?;
+    let Some(address) = addresses.iter().find(|address| address.domain() == domain) else {
+        return Err(io::Error::other("the address of -b is of another family"));
+    };
+    socket.set_reuse_address(true)?;
+    socket.bind(address).map_err(|error| {
+        let text = format!("cannot bind to the address of -b: {error}");
+        io::Error::new(error.kind(), text)
+    })
+}
+
+/// How an attempt under way has ended, if it has.
+fn outcome(socket: &Socket) -> Option<io::Result<()>> {
+    match socket.take_error() {
+        Ok(Some(error)) | Err(error) => return Some(Err(error)),
+        Ok(None) => {}
+    }
+    // POSIX: a socket that is not connected has no peer.
+    match socket.peer_addr() {
+        Ok(_) => Some(Ok(())),
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+        Err(error) => Some(Err(error)),
+    }
+}

@@ -1,0 +1,357 @@
+//! The one loop of the process: the only `poll()`, and the slab of connections.
+//!
+//! Owns the order of a turn: take note of what the kernel says, give every connection concerned one
+//! turn, bury those that are over, and only then accept new ones (so that no slot is reused while
+//! events for its last owner may still be at hand). Refuses to know what a connection does with its
+//! turn (`relay.rs`) and when one may be accepted (`event_loop/gate.rs`).
+
+mod gate;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Poll, Waker};
+use slab::Slab;
+use spiped_proto::{Config, Pfs, Role, SharedKey};
+
+use crate::addr::Endpoint;
+use crate::connector::Route;
+use crate::dns::Refresher;
+use crate::listener::Listener;
+use crate::rate::RateLimit;
+use crate::relay::{Context, EndReason, Pumped, Relay, Scratch, Shared};
+use crate::signal::{Signal, Signals};
+use crate::token::Source;
+use crate::transport::Transport;
+use gate::Gate;
+
+/// Events taken from the kernel at once.
+const EVENTS_PER_TURN: usize = 512;
+
+/// Lines about connections that ended before they were authenticated: this many at once, and then
+/// one in this time. Anybody can cause them, so they must not fill a disk.
+const STRANGERS_BURST: u32 = 100;
+const STRANGERS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What SIGTERM means to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTerminate {
+    /// `spiped`: accept no more, and go on until the connections there are have ended.
+    Drain,
+    /// `spipe`: end at once.
+    Stop,
+}
+
+/// What the loop is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which end of the encrypted pipe we are.
+    pub role: Role,
+    /// What we want of perfect forward secrecy.
+    pub pfs: Pfs,
+    /// The keys that a peer may hold, at least one.
+    pub keys: Vec<SharedKey>,
+    /// `-t`: addresses of the target, the preferred one first.
+    pub targets: Vec<Endpoint>,
+    /// `-b`: what outgoing sockets are bound to; empty for the system's choice.
+    pub bind: Vec<Endpoint>,
+    /// `-o`: how long connecting, and how long the handshake, may take; `None` for ever.
+    pub timeout: Option<Duration>,
+    /// Unless `-j`: let the kernel probe peers that are silent.
+    pub keepalive: bool,
+    /// `-n`: how many connections there may be at a time.
+    pub max_connections: usize,
+    /// What SIGTERM means.
+    pub on_terminate: OnTerminate,
+}
+
+/// Why the loop has ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// No listener and no connection is left; how the last connection ended, if there was one.
+    Idle(Option<EndReason>),
+    /// A signal that ends the process at once.
+    Signal(Signal),
+}
+
+struct Slot {
+    relay: Relay,
+    armed: Option<Instant>,
+    queued: bool,
+}
+
+/// The loop, and everything it owns.
+pub struct EventLoop {
+    poll: Poll,
+    waker: Arc<Waker>,
+    shared: Shared,
+    scratch: Scratch,
+    slots: Slab<Slot>,
+    run_queue: VecDeque<usize>,
+    timers: crate::timer::Timers,
+    gate: Gate,
+    signals: Option<Signals>,
+    refresher: Option<Refresher>,
+    on_terminate: OnTerminate,
+    draining: bool,
+    strangers: RateLimit,
+    last: Option<EndReason>,
+}
+
+impl EventLoop {
+    /// A loop that has nothing to do yet.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no descriptors for it.
+    pub fn new(settings: Settings) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.into())?);
+        Ok(Self {
+            poll,
+            waker,
+            shared: Shared {
+                proto: Config {
+                    role: settings.role,
+                    pfs: settings.pfs,
+                    keys: Arc::from(settings.keys),
+                    handshake_timeout: settings.timeout,
+                },
+                route: Route {
+                    targets: Arc::from(settings.targets),
+                    bind: Arc::from(settings.bind),
+                    timeout: settings.timeout,
+                },
+                keepalive: settings.keepalive,
+            },
+            scratch: Scratch::new(),
+            slots: Slab::new(),
+            run_queue: VecDeque::new(),
+            timers: crate::timer::Timers::default(),
+            gate: Gate::new(settings.max_connections),
+            signals: None,
+            refresher: None,
+            on_terminate: settings.on_terminate,
+            draining: false,
+            strangers: RateLimit::new(STRANGERS_BURST, STRANGERS_INTERVAL),
+            last: None,
+        })
+    }
+
+    /// What wakes the loop from another thread.
+    #[must_use]
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.waker)
+    }
+
+    /// Accepts connections from these listeners.
+    ///
+    /// # Errors
+    ///
+    /// If one cannot be registered, or there are too many.
+    pub fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        self.gate.add(listeners, self.poll.registry())
+    }
+
+    /// Begins to react to SIGTERM, SIGINT and SIGHUP.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses.
+    pub fn watch_signals(&mut self) -> io::Result<()> {
+        self.signals = Some(Signals::new(self.poll.registry(), Source::Signals.into())?);
+        Ok(())
+    }
+
+    /// Takes new addresses of the target from this thread.
+    pub fn follow(&mut self, refresher: Refresher) {
+        self.refresher = Some(refresher);
+    }
+
+    /// Makes a connection to the target for a plain side that is there already (`spipe`).
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses the socket.
+    pub fn adopt(&mut self, plain: UnixStream) -> io::Result<()> {
+        let transport = Transport::from_fd(OwnedFd::from(plain))?;
+        self.add(transport, Endpoint::Unix(PathBuf::new()), Instant::now())
+    }
+
+    /// Runs until there is nothing left to do or a signal says so.
+    ///
+    /// # Errors
+    ///
+    /// Only if the kernel refuses to poll, which no peer and no shortage can cause.
+    pub fn run(&mut self) -> io::Result<Outcome> {
+        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        loop {
+            if self.gate.is_closed() && self.slots.is_empty() {
+                return Ok(Outcome::Idle(self.last.take()));
+            }
+            let wait = self.wait(Instant::now());
+            match self.poll.poll(&mut events, wait) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            }
+            let now = Instant::now();
+            for event in &events {
+                if let Some(signal) = self.dispatch(event, now) {
+                    return Ok(Outcome::Signal(signal));
+                }
+            }
+            let due: Vec<usize> = self.timers.due(now).collect();
+            due.into_iter().for_each(|slot| self.enqueue(slot));
+            self.pump_queued(now);
+            self.accept(now);
+        }
+    }
+
+    /// How long to sleep: not at all if a connection wants another turn or one can be accepted.
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        if !self.run_queue.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        self.timers.wait(now).into_iter().chain(self.gate.wait(self.slots.len(), now)).min()
+    }
+
+    /// Takes note of one event. A signal is returned if it ends the process at once.
+    fn dispatch(&mut self, event: &Event, now: Instant) -> Option<Signal> {
+        match Source::from(event.token()) {
+            Source::Listener(index) => self.gate.note(index),
+            Source::Waker => self.take_addresses(),
+            Source::Signals => return self.take_signals(now),
+            Source::Relay(slot, side) => {
+                if let Some(entry) = self.slots.get_mut(slot) {
+                    entry.relay.note(side, event);
+                    self.enqueue(slot);
+                }
+            }
+        }
+        None
+    }
+
+    fn enqueue(&mut self, slot: usize) {
+        if let Some(entry) = self.slots.get_mut(slot)
+            && !entry.queued
+        {
+            entry.queued = true;
+            self.run_queue.push_back(slot);
+        }
+    }
+
+    /// One turn for every connection that is in the queue now; who wants another waits for the next
+    /// round. Those that are over are removed, after the batch of events has been looked at.
+    fn pump_queued(&mut self, now: Instant) {
+        for _ in 0..self.run_queue.len() {
+            let Some(slot) = self.run_queue.pop_front() else { break };
+            let Some(entry) = self.slots.get_mut(slot) else { continue };
+            entry.queued = false;
+            let mut ctx = Context {
+                now,
+                slot,
+                registry: self.poll.registry(),
+                shared: &self.shared,
+                scratch: &mut self.scratch,
+            };
+            let pumped = entry.relay.pump(&mut ctx);
+            let deadline = if pumped == Pumped::Done { None } else { entry.relay.poll_timeout() };
+            self.timers.set(slot, &mut entry.armed, deadline);
+            match pumped {
+                Pumped::Wait => {}
+                Pumped::Again => self.enqueue(slot),
+                Pumped::Done => self.bury(slot, now),
+            }
+        }
+    }
+
+    /// Logs the one line of a connection that is over, and frees its slot.
+    fn bury(&mut self, slot: usize, now: Instant) {
+        let relay = self.slots.remove(slot).relay;
+        if relay.is_authenticated() {
+            log::info!("{}", relay.summary(now));
+        } else if let Some(suppressed) = self.strangers.admit(now) {
+            if suppressed > 0 {
+                log::info!("{suppressed} lines about failed handshakes were left out");
+            }
+            log::info!("{}", relay.summary(now));
+        }
+        self.last = Some(relay.into_reason());
+    }
+
+    fn accept(&mut self, now: Instant) {
+        while let Some((socket, peer)) = self.gate.next(self.slots.len(), now) {
+            if let Err(error) =
+                Transport::new(socket).and_then(|transport| self.add(transport, peer, now))
+            {
+                log::warn!("a connection could not be taken on: {error}");
+            }
+        }
+    }
+
+    fn add(&mut self, transport: Transport, peer: Endpoint, now: Instant) -> io::Result<()> {
+        let vacant = self.slots.vacant_entry();
+        let slot = vacant.key();
+        let mut ctx = Context {
+            now,
+            slot,
+            registry: self.poll.registry(),
+            shared: &self.shared,
+            scratch: &mut self.scratch,
+        };
+        log::debug!("connection from {peer}");
+        let relay = Relay::new(transport, peer, &mut ctx)?;
+        vacant.insert(Slot { relay, armed: None, queued: false });
+        self.enqueue(slot);
+        Ok(())
+    }
+
+    fn take_addresses(&mut self) {
+        if let Some(targets) = self.refresher.as_ref().and_then(Refresher::poll)
+            && *self.shared.route.targets != *targets
+        {
+            let list: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            log::info!("the target's addresses are now {}", list.join(", "));
+            self.shared.route.targets = Arc::from(targets);
+        }
+    }
+
+    /// The first SIGTERM of a daemon starts the drain; every other signal ends the process.
+    fn take_signals(&mut self, now: Instant) -> Option<Signal> {
+        let pending: Vec<Signal> = self.signals.as_mut()?.pending().collect();
+        for signal in pending {
+            let drains = signal == Signal::Terminate && self.on_terminate == OnTerminate::Drain;
+            if !drains || self.draining {
+                return Some(signal);
+            }
+            self.drain(now);
+        }
+        None
+    }
+
+    /// Stops listening at once, drops who has not proved to hold the key, and lets the rest finish.
+    /// On the encrypting side every client is a friend: its connection is made or fails by itself.
+    fn drain(&mut self, now: Instant) {
+        self.draining = true;
+        self.gate.close();
+        if self.shared.proto.role == Role::Decrypt {
+            let strangers = self.slots.iter_mut().filter(|(_, s)| !s.relay.is_authenticated());
+            let strangers: Vec<usize> = strangers
+                .map(|(slot, entry)| {
+                    entry.relay.stop(now);
+                    slot
+                })
+                .collect();
+            strangers.into_iter().for_each(|slot| self.enqueue(slot));
+        }
+        let left = self.slots.len();
+        log::info!("stopping: {left} connections are left to finish; another SIGTERM ends them");
+    }
+}

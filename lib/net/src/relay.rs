@@ -1,0 +1,423 @@
+//! One connection of the slab: two transports and the protocol core between them.
+//!
+//! Owns the way of the bytes: read one side into the loop's buffer, let the core turn them, write
+//! the other side. What the kernel does not take waits here, and while something waits for a side
+//! nothing is read for it: that is the whole of back-pressure. Refuses to know what woke it. How a
+//! connection ends that did not end cleanly is in `relay/closing.rs`; who calls is `event_loop.rs`.
+
+mod closing;
+mod end;
+
+use std::fmt;
+use std::io;
+use std::time::Instant;
+
+use mio::event::Event as MioEvent;
+use mio::{Registry, Token};
+use spiped_proto::wire::{BATCH_PACKETS, PACKET_LEN};
+use spiped_proto::{Authenticated, CloseReason, Config, Conn, Entropy, Event, Input, Role, Side};
+
+use crate::addr::Endpoint;
+use crate::connector::{ConnectError, Connector, Progress, Route};
+use crate::token::Source;
+use crate::transport::Transport;
+use closing::Closing;
+use end::End;
+
+/// The most that is read in one system call: 60 packets, or what makes 60 packets.
+const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
+
+/// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
+const READS_PER_TURN: usize = 4;
+
+/// The loop's two buffers: connections own none.
+pub(crate) struct Scratch {
+    inbox: Box<[u8]>,
+    outbox: Vec<u8>,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        let inbox = vec![0; MAX_READ].into_boxed_slice();
+        Self { inbox, outbox: Vec::with_capacity(MAX_READ + PACKET_LEN) }
+    }
+}
+
+/// What all connections of the process share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) proto: Config,
+    pub(crate) route: Route,
+    pub(crate) keepalive: bool,
+}
+
+/// What a turn needs besides the connection itself.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) slot: usize,
+    pub(crate) registry: &'a Registry,
+    pub(crate) shared: &'a Shared,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+impl Context<'_> {
+    fn token(&self, side: Side) -> Token {
+        Source::Relay(self.slot, side).into()
+    }
+}
+
+/// What is to be done after a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pumped {
+    /// Wait for an event or for [`Relay::poll_timeout`].
+    Wait,
+    /// There is more to do: call again after the others had their turn.
+    Again,
+    /// Over: both transports are closed.
+    Done,
+}
+
+/// Why a connection ended, with what happened outside the core.
+#[derive(Debug)]
+pub enum EndReason {
+    /// What the core says.
+    Core(CloseReason),
+    /// The target could not be reached.
+    Unreachable(ConnectError),
+    /// The system refused a socket or random bytes.
+    System(io::Error),
+    /// Not authenticated yet when the daemon was told to stop.
+    Stopped,
+}
+
+impl EndReason {
+    /// Whether the connection ended before there was anything to deliver.
+    fn is_before_authentication(&self) -> bool {
+        match self {
+            Self::Core(reason) => reason.is_handshake(),
+            Self::Stopped => true,
+            Self::Unreachable(_) | Self::System(_) => false,
+        }
+    }
+
+    /// Whether both streams came to their ends, with every byte handed over.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        matches!(self, Self::Core(reason) if reason.is_clean())
+    }
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Core(reason) => reason.fmt(f),
+            Self::Unreachable(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
+            Self::Stopped => f.write_str("dropped before it was authenticated: stopping"),
+        }
+    }
+}
+
+/// One connection.
+pub(crate) struct Relay {
+    peer: Endpoint,
+    target: Option<Endpoint>,
+    started: Instant,
+    plain: Option<End>,
+    encrypted: Option<End>,
+    /// The core; none on the encrypting side until the target is connected.
+    conn: Option<Conn>,
+    connector: Option<Box<Connector>>,
+    authenticated: Option<Authenticated>,
+    closing: Option<Box<Closing>>,
+}
+
+impl Relay {
+    /// Takes over an accepted connection (or spipe's own end), and begins what its role begins with:
+    /// the encrypting side connects to its target, the decrypting side shakes hands.
+    pub(crate) fn new(
+        accepted: Transport,
+        peer: Endpoint,
+        ctx: &mut Context<'_>,
+    ) -> io::Result<Self> {
+        let role = ctx.shared.proto.role;
+        let side = match role {
+            Role::Encrypt => Side::Plain,
+            Role::Decrypt => Side::Encrypted,
+        };
+        accepted.tune(ctx.shared.keepalive);
+        accepted.register(ctx.registry, ctx.token(side))?;
+        let mut relay = Self {
+            peer,
+            target: None,
+            started: ctx.now,
+            plain: None,
+            encrypted: None,
+            conn: None,
+            connector: None,
+            authenticated: None,
+            closing: None,
+        };
+        *relay.end_mut(side) = Some(End::new(accepted));
+        match role {
+            Role::Encrypt => relay.connect(ctx),
+            Role::Decrypt => relay.shake_hands(ctx)?,
+        }
+        Ok(relay)
+    }
+
+    /// Takes note of what the kernel says about a side. The turn comes later.
+    pub(crate) fn note(&mut self, side: Side, event: &MioEvent) {
+        if let Some(end) = self.end_mut(side) {
+            end.ready.note(event);
+        }
+    }
+
+    /// Whether the peer has proved that it holds the key.
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated.is_some()
+    }
+
+    /// Ends the connection because the daemon stops.
+    pub(crate) fn stop(&mut self, now: Instant) {
+        self.close(EndReason::Stopped, now);
+    }
+
+    /// When [`Self::pump`] is to be called without an event.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        if let Some(closing) = &self.closing {
+            return closing.poll_timeout();
+        }
+        let core = self.conn.as_ref().and_then(Conn::poll_timeout);
+        let connector = self.connector.as_ref().and_then(|connector| connector.poll_timeout());
+        core.into_iter().chain(connector).min()
+    }
+
+    /// One turn: everything that can be done now, within the budget.
+    pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) -> Pumped {
+        let mut more = false;
+        if self.closing.is_none() {
+            self.advance_connector(ctx);
+            self.handle_timeout(ctx);
+            // The answers first: they free what the requests are waiting for.
+            more |= self.transfer(Side::Encrypted, ctx);
+            more |= self.transfer(Side::Plain, ctx);
+        }
+        if let Some(closing) = &mut self.closing {
+            let done = closing.advance(&mut self.plain, &mut self.encrypted, ctx);
+            return if done { Pumped::Done } else { Pumped::Wait };
+        }
+        if more { Pumped::Again } else { Pumped::Wait }
+    }
+
+    /// The connection in one line, once it is over.
+    pub(crate) fn summary(&self, now: Instant) -> String {
+        let mut line = format!("connection from {}", self.peer);
+        if let Some(target) = &self.target {
+            line += &format!(" to {target}");
+        }
+        if let Some(authenticated) = self.authenticated {
+            let (encrypted, decrypted) = self.conn.as_ref().map_or((0, 0), Conn::bytes);
+            let with = if authenticated.forward_secrecy { "with" } else { "without" };
+            line += &format!(
+                ", {with} forward secrecy, {encrypted} bytes encrypted, {decrypted} bytes decrypted"
+            );
+        }
+        let lasted = now.saturating_duration_since(self.started);
+        line + &format!(", {:.3} s: {}", lasted.as_secs_f64(), self.reason())
+    }
+
+    /// Why the connection ended; of use only when it has.
+    pub(crate) fn reason(&self) -> &EndReason {
+        &self.closing.as_ref().expect("asked only after the end").reason
+    }
+
+    pub(crate) fn into_reason(self) -> EndReason {
+        self.closing.expect("asked only after the end").reason
+    }
+
+    fn connect(&mut self, ctx: &Context<'_>) {
+        self.connector = Some(Box::new(Connector::new(ctx.shared.route.clone(), ctx.now)));
+    }
+
+    fn shake_hands(&mut self, ctx: &Context<'_>) -> io::Result<()> {
+        let entropy = Entropy::draw(|bytes| getrandom::fill(bytes).map_err(io::Error::other))?;
+        self.conn = Some(Conn::new(&ctx.shared.proto, entropy, ctx.now));
+        Ok(())
+    }
+
+    fn advance_connector(&mut self, ctx: &mut Context<'_>) {
+        let Some(connector) = &mut self.connector else { return };
+        let (target_side, token) = match ctx.shared.proto.role {
+            Role::Encrypt => (Side::Encrypted, ctx.token(Side::Encrypted)),
+            Role::Decrypt => (Side::Plain, ctx.token(Side::Plain)),
+        };
+        match connector.advance(ctx.now, ctx.registry, token) {
+            Progress::Pending => {}
+            Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx.now),
+            Progress::Connected(socket, endpoint) => {
+                self.connector = None;
+                self.target = Some(endpoint);
+                match self.adopt(Transport::new(socket), target_side, ctx) {
+                    Ok(()) => {}
+                    Err(error) => self.close(EndReason::System(error), ctx.now),
+                }
+            }
+        }
+    }
+
+    /// The target is connected; the encrypting side can shake hands with it now.
+    fn adopt(
+        &mut self,
+        transport: io::Result<Transport>,
+        side: Side,
+        ctx: &Context<'_>,
+    ) -> io::Result<()> {
+        let transport = transport?;
+        transport.tune(ctx.shared.keepalive);
+        *self.end_mut(side) = Some(End::new(transport));
+        if self.conn.is_none() {
+            self.shake_hands(ctx)?;
+        }
+        Ok(())
+    }
+
+    fn handle_timeout(&mut self, ctx: &Context<'_>) {
+        if let Some(conn) = &mut self.conn {
+            conn.handle_timeout(ctx.now);
+            self.handle_events(ctx);
+        }
+    }
+
+    /// Moves bytes from one side to the other until there are none, they cannot be written, or the
+    /// budget is used up: true for the latter.
+    fn transfer(&mut self, from: Side, ctx: &mut Context<'_>) -> bool {
+        for _ in 0..READS_PER_TURN {
+            self.flush();
+            self.handle_events(ctx);
+            let limit = self.read_limit(from);
+            if limit == 0 {
+                return false;
+            }
+            let Some(end) = self.end_mut(from) else { return false };
+            let inbox = &mut ctx.scratch.inbox[..limit];
+            let (read, input) = match end.read(inbox) {
+                Ok(0) => (0, Input::End),
+                Ok(read) => (read, Input::Data(&inbox[..read])),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(error) => (0, Input::ReadFailed(error.kind())),
+            };
+            let outbox = &mut ctx.scratch.outbox;
+            outbox.clear();
+            let Some(conn) = &mut self.conn else { return false };
+            conn.handle_input(from, input, outbox);
+            self.write_across(from, read, outbox);
+            self.handle_events(ctx);
+            if self.closing.is_some() {
+                return false;
+            }
+            // Just authenticated: connect to the target in this turn, not in the next.
+            self.advance_connector(ctx);
+        }
+        true
+    }
+
+    /// How much may be read from a side now; 0 unless there is something to read and the way ahead
+    /// is free. During the handshake the core takes what it waits for, whatever the way ahead.
+    fn read_limit(&self, from: Side) -> usize {
+        let (Some(conn), Some(end)) = (&self.conn, self.end(from)) else { return 0 };
+        if !end.ready.readable() {
+            return 0;
+        }
+        let limit = conn.read_limit(from);
+        if limit == usize::MAX && !self.end(from.other()).is_some_and(End::is_drained) {
+            return 0;
+        }
+        limit.min(end.read_size())
+    }
+
+    /// Writes what waits for either side, the core's own messages included.
+    fn flush(&mut self) {
+        let mut own = Vec::new();
+        if let Some(conn) = &mut self.conn {
+            conn.poll_transmit(&mut own);
+        }
+        self.write(Side::Encrypted, &own);
+        for side in [Side::Plain, Side::Encrypted] {
+            if let Some(end) = self.end_mut(side)
+                && let Err(error) = end.flush()
+            {
+                self.write_failed(side, &error);
+            }
+        }
+    }
+
+    /// Writes what has become of the `read` bytes of one side to the other.
+    fn write_across(&mut self, from: Side, read: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.write(from.other(), bytes);
+        let all_taken = self.end(from.other()).is_some_and(End::is_drained);
+        if let Some(end) = self.end_mut(from) {
+            end.adapt_read_size(read, all_taken);
+        }
+    }
+
+    fn write(&mut self, side: Side, bytes: &[u8]) {
+        if let Some(end) = self.end_mut(side)
+            && let Err(error) = end.write(bytes)
+        {
+            self.write_failed(side, &error);
+        }
+    }
+
+    /// Its own direction only: what the side has sent before may still be there to be read.
+    fn write_failed(&mut self, side: Side, error: &io::Error) {
+        if let Some(conn) = &mut self.conn {
+            conn.handle_input(side, Input::WriteFailed(error.kind()), &mut Vec::new());
+        }
+    }
+
+    /// Acts on what the core has to say.
+    fn handle_events(&mut self, ctx: &Context<'_>) {
+        while let Some(event) = self.conn.as_mut().and_then(Conn::poll_event) {
+            match event {
+                Event::PeerAuthenticated(authenticated) => {
+                    self.authenticated = Some(authenticated);
+                    if ctx.shared.proto.role == Role::Decrypt {
+                        self.connect(ctx);
+                    }
+                }
+                Event::EndOfStream(side) => {
+                    // The end was read, and nothing is read while something waits to be written.
+                    if let Some(end) = self.end_mut(side) {
+                        end.shutdown_write();
+                    }
+                }
+                Event::Closed(reason) => self.close(EndReason::Core(reason), ctx.now),
+            }
+        }
+    }
+
+    fn close(&mut self, reason: EndReason, now: Instant) {
+        if self.closing.is_none() {
+            self.connector = None;
+            self.closing = Some(Box::new(Closing::new(reason, now)));
+        }
+    }
+
+    fn end(&self, side: Side) -> Option<&End> {
+        match side {
+            Side::Plain => self.plain.as_ref(),
+            Side::Encrypted => self.encrypted.as_ref(),
+        }
+    }
+
+    fn end_mut(&mut self, side: Side) -> &mut Option<End> {
+        match side {
+            Side::Plain => &mut self.plain,
+            Side::Encrypted => &mut self.encrypted,
+        }
+    }
+}

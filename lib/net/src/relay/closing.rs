@@ -1,0 +1,100 @@
+//! The end of a connection that did not end cleanly.
+//!
+//! Owns the order of things after a failure: everything that was handed over for a side is still
+//! delivered, then the side sees a reset. A reset overtakes what is in the send queue, so it waits
+//! until the peer's system has acknowledged the last byte, as long as that makes progress. UNIX
+//! sockets have no reset; their peer sees the end of the stream. Part of `relay.rs`.
+
+use std::time::{Duration, Instant};
+
+use super::end::End;
+use super::{Context, EndReason};
+
+/// No event tells when a send queue is empty, so it is looked at: soon at first, then less often.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+const LONGEST_LOOK: Duration = Duration::from_millis(200);
+
+/// A connection that is being closed.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) reason: EndReason,
+    /// When the last progress was made.
+    progress: Instant,
+    undelivered: usize,
+    interval: Duration,
+    next_look: Instant,
+    deadline: Option<Instant>,
+}
+
+impl Closing {
+    pub(super) fn new(reason: EndReason, now: Instant) -> Self {
+        Self {
+            reason,
+            progress: now,
+            undelivered: usize::MAX,
+            interval: FIRST_LOOK,
+            next_look: now,
+            deadline: None,
+        }
+    }
+
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        Some(self.deadline.map_or(self.next_look, |deadline| deadline.min(self.next_look)))
+    }
+
+    /// Closes what can be closed now; true when both sides are.
+    pub(super) fn advance(
+        &mut self,
+        plain: &mut Option<End>,
+        encrypted: &mut Option<End>,
+        ctx: &Context<'_>,
+    ) -> bool {
+        if self.reason.is_clean() {
+            // Both ends were passed on and the kernel has every byte: it delivers them after close().
+            (*plain, *encrypted) = (None, None);
+            return true;
+        }
+        if self.reason.is_before_authentication() {
+            // There is nothing to deliver, and nobody to wait for.
+            abort(plain);
+            abort(encrypted);
+            return true;
+        }
+        let left = settle(plain) + settle(encrypted);
+        if plain.is_none() && encrypted.is_none() {
+            return true;
+        }
+        if left < self.undelivered {
+            (self.undelivered, self.progress) = (left, ctx.now);
+            self.deadline =
+                ctx.shared.route.timeout.and_then(|limit| self.progress.checked_add(limit));
+        }
+        if self.deadline.is_some_and(|deadline| deadline <= ctx.now) {
+            log::debug!("{left} bytes could not be delivered before the reset");
+            abort(plain);
+            abort(encrypted);
+            return true;
+        }
+        self.next_look = ctx.now + self.interval;
+        self.interval = (self.interval * 2).min(LONGEST_LOOK);
+        false
+    }
+}
+
+/// Delivers what waits for a side; resets the side when nothing is left. Returns what is left.
+fn settle(side: &mut Option<End>) -> usize {
+    let Some(end) = side else { return 0 };
+    // A side that cannot be written to any more has nothing left, and is closed below.
+    let _ = end.flush();
+    let left = end.undelivered();
+    if left == 0 {
+        abort(side);
+    }
+    left
+}
+
+fn abort(side: &mut Option<End>) {
+    if let Some(end) = side.take() {
+        end.abort();
+    }
+}

@@ -1,0 +1,169 @@
+//! One side of a connection: its transport, and what waits to be written to it.
+//!
+//! Owns the rest of a short write, the size of the next read and the latched readiness. Refuses to
+//! look into the bytes. `relay.rs` holds two of these.
+
+use std::io;
+
+use crate::ready::Readiness;
+use crate::transport::Transport;
+use spiped_proto::wire::PACKET_DATA_LEN;
+
+use super::MAX_READ;
+
+/// The first read of a side: what C spiped reads at a time, four times over.
+const FIRST_READ: usize = 16 * PACKET_DATA_LEN;
+
+/// Whether a side can still be written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Open,
+    Shut,
+    Failed,
+}
+
+/// One side of a connection.
+#[derive(Debug)]
+pub(super) struct End {
+    transport: Transport,
+    pub(super) ready: Readiness,
+    /// What the kernel has not taken: empty, and without an allocation, while all goes well.
+    pending: Vec<u8>,
+    /// How much of `pending` is written.
+    written: usize,
+    read_size: u32,
+    writing: Writing,
+}
+
+impl End {
+    pub(super) fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            ready: Readiness::fresh(),
+            pending: Vec::new(),
+            written: 0,
+            read_size: FIRST_READ as u32,
+            writing: Writing::Open,
+        }
+    }
+
+    /// Reads once; at the end of the stream 0. Interruptions are tried again.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.transport.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ready.read_blocked();
+                    return Err(error);
+                }
+                Ok(read) => {
+                    self.ready.has_read(read, into.len());
+                    return Ok(read);
+                }
+            }
+        }
+    }
+
+    /// The most that is to be read from this side at once.
+    pub(super) fn read_size(&self) -> usize {
+        self.read_size as usize
+    }
+
+    /// After what was read has gone across: more next time if all of it was taken, no more than
+    /// this much if not, so that a side that stops reading costs little memory.
+    pub(super) fn adapt_read_size(&mut self, read: usize, all_taken: bool) {
+        let next = if !all_taken {
+            read.clamp(PACKET_DATA_LEN, MAX_READ) / 2
+        } else if read >= self.read_size() {
+            (2 * read).min(MAX_READ)
+        } else {
+            return;
+        };
+        self.read_size = next.max(PACKET_DATA_LEN) as u32;
+    }
+
+    /// Whether everything has been handed to the kernel and more can be.
+    pub(super) fn is_drained(&self) -> bool {
+        self.pending.is_empty() && self.writing == Writing::Open
+    }
+
+    /// Bytes that were handed over for this side and have not reached its system.
+    pub(super) fn undelivered(&self) -> usize {
+        match self.writing {
+            Writing::Failed => 0,
+            Writing::Open | Writing::Shut => {
+                self.pending.len() - self.written + self.transport.unsent()
+            }
+        }
+    }
+
+    /// Writes `bytes`, behind what waits already; what is not taken waits too.
+    ///
+    /// # Errors
+    ///
+    /// The write's error, once; whatever waits is dropped, and nothing is written any more.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.writing != Writing::Open {
+            return Ok(());
+        }
+        let taken = if self.pending.is_empty() { self.try_write(bytes)? } else { 0 };
+        self.pending.extend_from_slice(&bytes[taken..]);
+        Ok(())
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let pending = std::mem::take(&mut self.pending);
+        self.written += self.try_write(&pending[self.written..])?;
+        if self.written < pending.len() {
+            self.pending = pending;
+        } else {
+            self.written = 0;
+        }
+        Ok(())
+    }
+
+    /// Writes until all is taken or the kernel takes no more; returns how much it took.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut taken = 0;
+        while taken < bytes.len() && self.ready.writable() {
+            match self.transport.write(&bytes[taken..]) {
+                Ok(written) => {
+                    self.ready.has_written(written, bytes.len() - taken);
+                    taken += written;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.ready.write_blocked();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.writing = Writing::Failed;
+                    self.pending = Vec::new();
+                    return Err(error);
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The stream towards this side has ended, and all of it is written.
+    pub(super) fn shutdown_write(&mut self) {
+        debug_assert!(self.pending.is_empty(), "nothing is read while something waits");
+        if self.writing == Writing::Open {
+            self.writing = Writing::Shut;
+            self.transport.shutdown_write();
+        }
+    }
+
+    /// Closes with a reset, where there is one.
+    pub(super) fn abort(self) {
+        self.transport.abort();
+    }
+}

@@ -1,0 +1,121 @@
+//! The seam between a connection and what carries its bytes.
+//!
+//! Owns what a byte stream can do: be read, written, ended one way, reset, and registered with the
+//! loop. Today a stream is a TCP or a UNIX socket; another carrier becomes a variant here and
+//! neither the protocol nor `relay.rs` notices.
+
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use socket2::{Domain, Socket};
+
+/// A connected, non-blocking byte stream.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    socket: Socket,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+    /// A UNIX socket: it has no reset, and what was written is at the peer already.
+    Unix,
+}
+
+impl Transport {
+    /// Takes over a connected socket, which becomes non-blocking.
+    pub(crate) fn new(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        let kind = if socket.domain()? == Domain::UNIX { Kind::Unix } else { Kind::Tcp };
+        Ok(Self { socket, kind })
+    }
+
+    /// Takes over a connected socket that another module has made.
+    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
+        Self::new(Socket::from(fd))
+    }
+
+    /// Registers for both directions, once: interest is computed from state, never stored.
+    pub(crate) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        register(&self.socket, registry, token)
+    }
+
+    /// Sends small packets at once, and lets the kernel probe a silent peer unless told not to.
+    ///
+    /// As C spiped does, failures are of no consequence: the stream works without.
+    pub(crate) fn tune(&self, keepalive: bool) {
+        if self.kind == Kind::Tcp {
+            let _ = self.socket.set_tcp_nodelay(true);
+            let _ = self.socket.set_keepalive(keepalive);
+        }
+    }
+
+    pub(crate) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.read(into)
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.write(bytes)
+    }
+
+    /// Ends the stream towards the peer. A socket that is gone already needs no end.
+    pub(crate) fn shutdown_write(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Bytes that were written and that the peer's system has not acknowledged yet.
+    ///
+    /// 0 where the system cannot tell, and for UNIX sockets, whose peer has them already.
+    pub(crate) fn unsent(&self) -> usize {
+        match self.kind {
+            Kind::Tcp => queue::unsent(self.socket.as_raw_fd()),
+            Kind::Unix => 0,
+        }
+    }
+
+    /// Closes with a reset where the carrier has one, with the end of the stream elsewhere.
+    pub(crate) fn abort(self) {
+        if self.kind == Kind::Tcp {
+            // If it fails the socket is not connected any more, and close() says all there is.
+            let _ = self.socket.set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Registers a socket for both directions, edge-triggered.
+pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io::Result<()> {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut SourceFd(&socket.as_raw_fd()), token, both)
+}
+
+#[cfg(target_os = "linux")]
+mod queue {
+    use std::os::fd::RawFd;
+
+    // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
+    nix::ioctl_read_bad!(siocoutq, nix::libc::TIOCOUTQ, nix::libc::c_int);
+
+    /// SIOCOUTQ, tcp(7): unacknowledged bytes in the send queue.
+    #[allow(unsafe_code)]
+    pub(super) fn unsent(fd: RawFd) -> usize {
+        let mut bytes = 0;
+        // SAFETY: the request writes one int through the pointer, which is valid for the call.
+        match unsafe { siocoutq(fd, &raw mut bytes) } {
+            Ok(_) => usize::try_from(bytes).unwrap_or(0),
+            Err(_) => 0, // not connected any more: nothing is under way
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod queue {
+    /// No portable way to ask: the reset does not wait there.
+    pub(super) fn unsent(_: std::os::fd::RawFd) -> usize {
+        0
+    }
+}

@@ -1,0 +1,429 @@
+//! Where lines go, without ever making the caller wait.
+//!
+//! Owns the three ways of writing (standard error directly, standard error through a queue and a
+//! thread, syslog), the queue's bound, and the count of lost lines. Refuses to set O_NONBLOCK on
+//! standard error: it is shared with other processes, hence the thread. Next: `syslog.rs`.
+
+use std::collections::VecDeque;
+use std::fmt::Arguments;
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::Level;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+use super::line::{self, Style};
+use super::syslog::{self, Syslog};
+use crate::blocking;
+
+/// Lines that wait for the thread at most: 1 MiB if all have the greatest length, 4 KiB. Later
+/// lines are dropped and counted.
+pub const QUEUE_LINES: usize = 256;
+
+/// The way out for lines, shared with the thread once there is one.
+#[derive(Debug)]
+pub(super) struct Writer(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    program: &'static str,
+    style: Style,
+    stderr: BorrowedFd<'static>,
+    state: Mutex<State>,
+    /// A line was queued.
+    queued: Condvar,
+    /// The thread has nothing left to write.
+    idle: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    way: Way,
+    queue: VecDeque<Entry>,
+    /// The thread has taken a line from the queue and writes it.
+    writing: bool,
+    /// Lines lost since the last line that was queued or, without queue, written.
+    lost: u64,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// For a terminal, with a non-blocking descriptor of our own for it.
+    Direct(Option<File>),
+    Queue,
+    Syslog(Syslog),
+}
+
+/// A line in the queue.
+#[derive(Debug)]
+struct Entry {
+    lost_before: u64,
+    line: String,
+}
+
+impl Writer {
+    /// Direct writing to standard error.
+    pub(super) fn to_stderr(program: &'static str, style: Style) -> Self {
+        // Rust's runtime opens /dev/null for a closed descriptor 0, 1 or 2 at the start, so 2 is
+        // never a socket of ours.
+        Self::new(program, style, stderr())
+    }
+
+    fn new(program: &'static str, style: Style, stderr: BorrowedFd<'static>) -> Self {
+        let way = Way::Direct(reopen_terminal(stderr));
+        let state = State { way, queue: VecDeque::new(), writing: false, lost: 0 };
+        Self(Arc::new(Shared {
+            program,
+            style,
+            stderr,
+            state: Mutex::new(state),
+            queued: Condvar::new(),
+            idle: Condvar::new(),
+        }))
+    }
+
+    pub(super) fn write(&self, level: Level, text: &Arguments<'_>) {
+        self.0.write(level, text);
+    }
+
+    pub(super) fn start_thread(&self) -> io::Result<()> {
+        let shared = Arc::clone(&self.0);
+        if !matches!(shared.lock().way, Way::Direct(_)) {
+            return Ok(());
+        }
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || shared.run())?;
+        // Lines queued before the thread runs wait for it.
+        self.0.lock().way = Way::Queue;
+        Ok(())
+    }
+
+    pub(super) fn switch_to_syslog(&self) {
+        self.switch_to(Path::new(syslog::DEV_LOG));
+    }
+
+    fn switch_to(&self, path: &Path) {
+        // Opened before the lock is taken. What is queued already still goes to standard error.
+        let syslog = Syslog::open(path);
+        self.0.lock().way = Way::Syslog(syslog);
+    }
+
+    pub(super) fn flush(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.0.lock();
+        while !state.queue.is_empty() || state.writing {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.0.idle.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is whole between any two statements, so a panic elsewhere does not harm it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn format(&self, style: Style, level: Level, text: &Arguments<'_>) -> String {
+        line::format(style, self.program, level, text)
+    }
+
+    fn loss(&self, style: Style, lost: u64) -> String {
+        let (lines, were) = if lost == 1 { ("line", "was") } else { ("lines", "were") };
+        let text = format_args!("{lost} {lines} of this log {were} lost: it could not be written");
+        self.format(style, Level::Warn, &text)
+    }
+
+    /// Writes, queues or loses one line; never waits for anybody but a thread that holds the lock
+    /// for a moment.
+    fn write(&self, level: Level, text: &Arguments<'_>) {
+        let mut state = self.lock();
+        let State { way, queue, lost, .. } = &mut *state;
+        match way {
+            Way::Queue if queue.len() < QUEUE_LINES => {
+                let line = self.format(self.style, level, text);
+                queue.push_back(Entry { lost_before: std::mem::take(lost), line });
+                self.queued.notify_one();
+            }
+            Way::Queue => *lost += 1,
+            Way::Direct(terminal) => {
+                let fd = terminal.as_ref().map_or(self.stderr, AsFd::as_fd);
+                let send = |line: &str| write_if_ready(fd, line.as_bytes());
+                self.write_now(self.style, level, text, lost, send);
+            }
+            Way::Syslog(syslog) => {
+                self.write_now(Style::Syslog, level, text, lost, |line| syslog.send(line));
+            }
+        }
+    }
+
+    /// First how many lines were lost, then the line.
+    fn write_now(
+        &self,
+        style: Style,
+        level: Level,
+        text: &Arguments<'_>,
+        lost: &mut u64,
+        mut send: impl FnMut(&str) -> io::Result<()>,
+    ) {
+        if *lost > 0 && send(&self.loss(style, *lost)).is_ok() {
+            *lost = 0;
+        }
+        // After a failed report the line would seem to follow what was lost before it.
+        if *lost > 0 || send(&self.format(style, level, text)).is_err() {
+            *lost += 1;
+        }
+    }
+
+    /// The thread: writes what is queued, waiting as long as standard error makes it wait.
+    fn run(&self) {
+        // Whether the last write worked. If not, only a new line is a reason to try again.
+        let mut works = true;
+        let mut state = self.lock();
+        loop {
+            let (mut lost, line) = match state.queue.pop_front() {
+                Some(Entry { lost_before, line }) => (lost_before, Some(line)),
+                // Lost after the last line that was queued: report it, now that all is written.
+                None if state.lost > 0 && works => (std::mem::take(&mut state.lost), None),
+                None => {
+                    state.writing = false;
+                    self.idle.notify_all();
+                    state = self.queued.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    continue;
+                }
+            };
+            state.writing = true;
+            drop(state);
+            works = self.write_entry(&mut lost, line.as_deref());
+            state = self.lock();
+            // It was lost before what is queued now, so the next line reports it.
+            match state.queue.front_mut() {
+                Some(next) => next.lost_before += lost,
+                None => state.lost += lost,
+            }
+        }
+    }
+
+    /// First how many lines were lost, then the line. Leaves in `lost` what is still to be
+    /// reported; false if anything could not be written.
+    fn write_entry(&self, lost: &mut u64, line: Option<&str>) -> bool {
+        if *lost > 0 && self.wait_and_write(&self.loss(self.style, *lost)) {
+            *lost = 0;
+        }
+        // After a failed report the line would seem to follow what was lost before it.
+        if let Some(line) = line
+            && (*lost > 0 || !self.wait_and_write(line))
+        {
+            *lost += 1;
+        }
+        *lost == 0
+    }
+
+    fn wait_and_write(&self, line: &str) -> bool {
+        blocking::write_all(self.stderr, line.as_bytes()).is_ok()
+    }
+}
+
+/// A descriptor of our own for the terminal behind `stderr`, non-blocking without changing the one
+/// that is shared: poll() says that a terminal takes a byte, but not how many. Pipes and sockets
+/// need none, since they poll as writable only with room for a line.
+fn reopen_terminal(stderr: BorrowedFd<'static>) -> Option<File> {
+    if !stderr.is_terminal() {
+        return None;
+    }
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let path = format!("/dev/fd/{}", stderr.as_raw_fd());
+    // Not allowed after su, for example: then poll() has to do.
+    File::options().write(true).custom_flags(flags).open(path).ok()
+}
+
+/// Writes a line to a descriptor that takes it at once; an error means that the line is lost.
+fn write_if_ready(fd: BorrowedFd<'_>, line: &[u8]) -> io::Result<()> {
+    let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
+    nix::poll::poll(&mut fds, PollTimeout::ZERO)?;
+    if !fds[0].revents().is_some_and(|revents| revents.contains(PollFlags::POLLOUT)) {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    match nix::unistd::write(fd, line)? {
+        n if n == line.len() => Ok(()),
+        // A disk or a terminal that filled up; the rest of the line is lost.
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
+
+fn stderr() -> BorrowedFd<'static> {
+    static STDERR: std::sync::OnceLock<io::Stderr> = std::sync::OnceLock::new();
+    STDERR.get_or_init(io::stderr).as_fd()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixDatagram;
+
+    use nix::fcntl::{FcntlArg, fcntl};
+
+    use super::*;
+
+    const SIZE: usize = 4096;
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A writer whose standard error is `fd`, which stays open for good, as descriptor 2 does.
+    fn writer_to(fd: impl Into<OwnedFd>) -> (Writer, BorrowedFd<'static>) {
+        let fd: &'static OwnedFd = Box::leak(Box::new(fd.into()));
+        (Writer::new("spiped", Style::Plain, fd.as_fd()), fd.as_fd())
+    }
+
+    fn write(writer: &Writer, text: &str) {
+        writer.write(Level::Info, &format_args!("{text}"));
+    }
+
+    fn lost(writer: &Writer) -> u64 {
+        writer.0.lock().lost
+    }
+
+    /// A pipe that holds [`SIZE`] bytes and is full.
+    fn full_pipe() -> (File, Writer) {
+        let (reader, end) = std::io::pipe().unwrap();
+        fcntl(&end, FcntlArg::F_SETPIPE_SZ(SIZE as i32)).unwrap();
+        let (writer, end) = writer_to(end);
+        assert_eq!(nix::unistd::write(end, &[b'#'; SIZE]), Ok(SIZE));
+        (File::from(OwnedFd::from(reader)), writer)
+    }
+
+    /// Reads what is there, waiting for something until the deadline.
+    fn read_some(reader: &mut File) -> String {
+        let mut fds = [PollFd::new(reader.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(DEADLINE).unwrap();
+        assert_eq!(nix::poll::poll(&mut fds, timeout), Ok(1), "nothing more was written");
+        let mut buffer = [0; SIZE];
+        let n = reader.read(&mut buffer).unwrap();
+        String::from_utf8(buffer[..n].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_full_pipe_loses_lines_and_then_says_how_many() {
+        let (mut reader, writer) = full_pipe();
+        write(&writer, "one");
+        write(&writer, "two");
+        assert_eq!(lost(&writer), 2);
+        assert_eq!(read_some(&mut reader), "#".repeat(SIZE));
+        write(&writer, "three");
+        let report = "spiped: warning: 2 lines of this log were lost: it could not be written\n";
+        // Two writes: a page is full or not, so the pipe takes the second line after a read only.
+        assert_eq!(read_some(&mut reader), report);
+        write(&writer, "four");
+        let report = "spiped: warning: 1 line of this log was lost: it could not be written\n";
+        assert_eq!(read_some(&mut reader), report);
+    }
+
+    #[test]
+    fn the_thread_waits_in_place_of_the_caller_and_no_loss_is_silent() {
+        let (mut reader, writer) = full_pipe();
+        writer.start_thread().unwrap();
+        let total = QUEUE_LINES + 100;
+        for i in 0..total {
+            write(&writer, &format!("line {i}"));
+        }
+        assert!(lost(&writer) >= 99, "the thread holds one line, the queue the others");
+        // Nobody reads: flush gives up in time. (A hang here is the failure.)
+        writer.flush(Duration::from_millis(20));
+
+        // Everything queued comes, in order, then the loss, without a further line to trigger it.
+        let mut text = read_some(&mut reader);
+        while !text.ends_with("could not be written\n") {
+            text.push_str(&read_some(&mut reader));
+        }
+        writer.flush(DEADLINE);
+        let lines: Vec<_> = text.trim_start_matches('#').lines().collect();
+        let (report, written) = lines.split_last().unwrap();
+        for (i, line) in written.iter().enumerate() {
+            assert_eq!(*line, format!("spiped: line {i}"));
+        }
+        let lost = total - written.len();
+        let expected = format!("spiped: warning: {lost} lines of this log were lost");
+        assert!(report.starts_with(&expected), "{report}");
+        assert_eq!(self::lost(&writer), 0);
+    }
+
+    #[test]
+    fn a_stderr_that_fails_is_survived() {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        for fd in [OwnedFd::from(full), OwnedFd::from(closed)] {
+            let (writer, _) = writer_to(fd);
+            write(&writer, "direct");
+            assert_eq!(lost(&writer), 1);
+            writer.start_thread().unwrap();
+            write(&writer, "queued");
+            write(&writer, "queued");
+            writer.flush(DEADLINE);
+            assert_eq!(lost(&writer), 3);
+        }
+    }
+
+    #[test]
+    fn a_non_blocking_stderr_loses_nothing() {
+        let (mut reader, writer) = full_pipe();
+        let flags = OFlag::O_NONBLOCK;
+        fcntl(writer.0.stderr, FcntlArg::F_SETFL(flags)).unwrap();
+        writer.start_thread().unwrap();
+        write(&writer, "late");
+        assert_eq!(read_some(&mut reader), "#".repeat(SIZE));
+        assert_eq!(read_some(&mut reader), "spiped: late\n");
+    }
+
+    #[test]
+    fn a_terminal_that_nobody_reads_does_not_block() {
+        let pty = nix::pty::openpty(None, None).unwrap();
+        let (writer, terminal) = writer_to(pty.slave);
+        // More than a terminal holds; a hang here is the failure.
+        let total = 3000;
+        for i in 0..total {
+            write(&writer, &format!("direct {i}"));
+        }
+        assert!(lost(&writer) > 0 && lost(&writer) < total);
+        // The descriptor that is shared with others still blocks.
+        let flags = OFlag::from_bits_retain(fcntl(terminal, FcntlArg::F_GETFL).unwrap());
+        assert!(!flags.contains(OFlag::O_NONBLOCK));
+        drop(pty.master);
+    }
+
+    #[test]
+    fn a_flush_without_anything_to_write_returns() {
+        let (_reader, writer) = full_pipe();
+        writer.flush(DEADLINE);
+        writer.start_thread().unwrap();
+        writer.flush(DEADLINE);
+    }
+
+    #[test]
+    fn after_the_switch_lines_go_to_syslog() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let (_reader, writer) = full_pipe();
+        writer.switch_to(&path);
+        write(&writer, "lost");
+        let server = UnixDatagram::bind(&path).unwrap();
+        writer.write(Level::Error, &format_args!("bad"));
+        let mut buffer = [0; 200];
+        let n = server.recv(&mut buffer).unwrap();
+        let pid = std::process::id();
+        let text = String::from_utf8_lossy(&buffer[..n]).into_owned();
+        assert!(text.starts_with(&format!("<12>spiped[{pid}]: warning: 1 line of")), "{text}");
+        let n = server.recv(&mut buffer).unwrap();
+        let expected = format!("<11>spiped[{pid}]: error: bad");
+        assert_eq!(String::from_utf8_lossy(&buffer[..n]), expected);
+    }
+}

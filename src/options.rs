@@ -1,0 +1,130 @@
+//! The options that `spiped` and `spipe` share, and how a command line ends in an [`Exit`].
+//!
+//! Owns the one definition of the common options ([`TunnelArgs`]), their types, and the parser
+//! frame. Refuses to act on them: nothing here opens a file or resolves a name. Values are read in
+//! `options/value.rs`, what is printed is decided in `options/exit.rs`; what only one program has
+//! is in `spiped/args.rs` and `spipe/args.rs`.
+
+mod exit;
+mod value;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, Parser};
+use log::LevelFilter;
+use spiped_proto::Pfs;
+
+pub use exit::{Exit, Stream};
+pub use value::{
+    DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_address, parse_connections,
+    parse_interval, parse_key_source, parse_log_level, parse_timeout,
+};
+
+/// Where the key comes from (`-k`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// The whole of a file.
+    File(PathBuf),
+    /// Standard input to its end (`-k -`).
+    Stdin,
+}
+
+/// The options that both programs have. The doc comments are the help text.
+#[derive(Args, Clone, Debug)]
+pub struct TunnelArgs {
+    /// Where to connect to, as written.
+    #[arg(help = "Connect to this address: /path, host:port, [ipv4]:port or [ipv6]:port")]
+    #[arg(short, long, value_name = "ADDR", required = true)]
+    #[arg(value_parser = parse_address, allow_hyphen_values = true)]
+    pub target: String,
+
+    /// Read the shared key from this file, all of it; - means standard input
+    #[arg(short, long, value_name = "FILE", required = true)]
+    #[arg(value_parser = value::KeySourceParser, allow_hyphen_values = true)]
+    pub key_file: KeySource,
+
+    /// Make connections to the target from this local address; the port may be left out [default:
+    /// the system chooses]
+    #[arg(short, long, value_name = "ADDR")]
+    #[arg(value_parser = parse_address, allow_hyphen_values = true)]
+    pub bind: Option<String>,
+
+    /// Do without perfect forward secrecy: saves computing time, but whoever learns the key later
+    /// can read what was recorded [default: use it unless the peer does without]
+    #[arg(short = 'f', long, conflicts_with = "require_pfs")]
+    pub no_pfs: bool,
+
+    /// Refuse a peer that does without perfect forward secrecy [default: accept it]
+    #[arg(short = 'g', long)]
+    pub require_pfs: bool,
+
+    /// Do not send TCP keep-alives [default: send them]
+    #[arg(short = 'j', long)]
+    pub no_keepalive: bool,
+
+    /// Give up connecting, or a handshake, after this time, fractions allowed; 0 means the default
+    #[arg(short = 'o', long, value_name = "SECONDS", default_value = "5")]
+    #[arg(value_parser = parse_timeout, allow_hyphen_values = true)]
+    pub timeout: Duration,
+
+    /// Log messages of this level and worse: error, warn, info, debug or trace
+    // Each program puts log_level_help() in place of this text, since the default differs.
+    #[arg(long, value_name = "LEVEL", display_order = 900)]
+    #[arg(value_parser = parse_log_level, allow_hyphen_values = true)]
+    pub log_level: Option<LevelFilter>,
+
+    /// Print the version (on standard error, as C spiped does) and exit
+    #[arg(short, long, action = ArgAction::Version, display_order = 901)]
+    version: Option<bool>,
+
+    /// Print this help and exit
+    #[arg(short, long, action = ArgAction::HelpShort, display_order = 902)]
+    help: Option<bool>,
+}
+
+impl TunnelArgs {
+    /// What -f and -g together mean.
+    #[must_use]
+    pub fn pfs(&self) -> Pfs {
+        // Clap has refused the two together.
+        match (self.no_pfs, self.require_pfs) {
+            (true, _) => Pfs::Refuse,
+            (false, true) => Pfs::Require,
+            (false, false) => Pfs::Allow,
+        }
+    }
+}
+
+/// The help text of `--log-level`, whose default differs between the programs.
+pub(crate) fn log_level_help(default: &str) -> String {
+    format!(
+        "Log messages of this level and worse: error, warn, info, debug or trace; beats the \
+         variable RUST_LOG [default: {default}]"
+    )
+}
+
+/// Parses a command line, the program's name first, into the clap definition `A`.
+///
+/// # Errors
+///
+/// An [`Exit`] for a usage error (status 1), `--version` and `--help` (status 0).
+pub(crate) fn parse<A, I>(program: &'static str, words: I) -> Result<A, Exit>
+where
+    A: Parser,
+    I: IntoIterator,
+    I::Item: Into<OsString> + Clone,
+{
+    let mut command = A::command();
+    command.build();
+    let parsed = command
+        .try_get_matches_from_mut(words)
+        .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp => Exit::help(error.render().to_string()),
+        ErrorKind::DisplayVersion => Exit::version(program),
+        _ => Exit::from_clap(program, &error, &command),
+    })
+}

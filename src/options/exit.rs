@@ -1,0 +1,175 @@
+//! How a command line that does not start the program ends: text, stream and status.
+//!
+//! Owns the wording of usage errors: one line with the option, the value and what was expected,
+//! then the usage. Refuses clap's own layout, its exit status 2 and its colours; takes over its
+//! suggestions. Every usage error exits with status 1, as C spiped does.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Where the text of an [`Exit`] goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// The program ends before it starts: what to print, where, and the exit status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// Whole lines, each with its newline.
+    pub text: String,
+    /// Where they go.
+    pub stream: Stream,
+    /// The exit status.
+    pub status: u8,
+}
+
+impl Exit {
+    /// A usage error of `program` (status 1): `what` is one line without newline, `command` knows
+    /// the usage.
+    pub(crate) fn usage(program: &str, what: &str, command: &Command) -> Self {
+        // Rendering needs &mut: it builds what is not built yet.
+        let usage = command.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage: ").trim_end();
+        let text = format!("{program}: {what}\nusage: {usage} (see {program} --help)\n");
+        Self { text, stream: Stream::Stderr, status: 1 }
+    }
+
+    /// `--version`: on standard error, as C spiped does.
+    pub(super) fn version(program: &str) -> Self {
+        let text = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
+        Self { text, stream: Stream::Stderr, status: 0 }
+    }
+
+    /// `--help`.
+    pub(super) fn help(text: String) -> Self {
+        Self { text, stream: Stream::Stdout, status: 0 }
+    }
+
+    /// A usage error found by clap while it parsed for `command`.
+    pub(super) fn from_clap(program: &str, error: &clap::Error, command: &Command) -> Self {
+        Self::usage(program, &describe(error, command), command)
+    }
+
+    /// Prints the text and returns the status; 1 if standard output does not take it.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        let text = self.text.as_bytes();
+        match self.stream {
+            Stream::Stdout => {
+                let mut stdout = io::stdout();
+                let printed = stdout.write_all(text).and_then(|()| stdout.flush());
+                ExitCode::from(if printed.is_ok() { self.status } else { 1 })
+            }
+            Stream::Stderr => {
+                // There is nowhere left to report that reporting failed.
+                let _ = io::stderr().write_all(text);
+                ExitCode::from(self.status)
+            }
+        }
+    }
+}
+
+/// One line for what clap refused.
+fn describe(error: &clap::Error, command: &Command) -> String {
+    let shown = string(error, ContextKind::InvalidArg);
+    let name = shown.map(|shown| short_name(shown, command)).unwrap_or_default();
+    let value = string(error, ContextKind::InvalidValue).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument => unknown(shown.unwrap_or_default(), error),
+        ErrorKind::ArgumentConflict => conflict(&name, error, command),
+        ErrorKind::MissingRequiredArgument => missing(error, command),
+        ErrorKind::TooManyValues => format!("{name} takes no value, but got {value:?}"),
+        // Clap's word for an option that came last, without its value.
+        ErrorKind::InvalidValue if value.is_empty() => {
+            format!("{name} needs a value: {}", shown.unwrap_or_default())
+        }
+        ErrorKind::ValueValidation => match expectation(error) {
+            Some(expected) => format!("{name} {value:?}: {expected}"),
+            None => format!("{name} {value:?}: not a value for it"),
+        },
+        ErrorKind::InvalidUtf8 => "an option or a value is not valid UTF-8 text".to_owned(),
+        // The definitions use nothing that leads here; clap's own first line is still right.
+        _ => error.to_string().lines().next().unwrap_or_default().to_owned(),
+    }
+}
+
+/// What our parser expected: the cause of clap's error, or what `KeySourceParser` put there.
+fn expectation(error: &clap::Error) -> Option<String> {
+    let custom = string(error, ContextKind::Custom).map(ToOwned::to_owned);
+    custom.or_else(|| error.source().map(ToString::to_string))
+}
+
+fn unknown(shown: &str, error: &clap::Error) -> String {
+    if !shown.starts_with('-') || shown == "-" {
+        return format!("unexpected argument {shown:?}: everything is set by options");
+    }
+    let escaped = shown.escape_debug();
+    match string(error, ContextKind::SuggestedArg) {
+        Some(suggested) => format!("unknown option {escaped}, did you mean {suggested}?"),
+        None => format!("unknown option {escaped}"),
+    }
+}
+
+fn conflict(name: &str, error: &clap::Error, command: &Command) -> String {
+    let others = strings(error, ContextKind::PriorArg);
+    let others: Vec<_> = others.into_iter().map(|other| short_name(other, command)).collect();
+    if others.iter().all(|other| other == name) {
+        return format!("{name} is given twice, expected once");
+    }
+    format!("{name} cannot be used with {}", others.join(", "))
+}
+
+fn missing(error: &clap::Error, command: &Command) -> String {
+    // A group of alternatives comes as <--encrypt|--decrypt>, an option as --source <ADDR>.
+    let shown = strings(error, ContextKind::InvalidArg);
+    let wanted = |arg: &clap::Arg| {
+        let arg = arg.to_string();
+        shown.iter().find(|shown| **shown == arg || shown[1..].starts_with(&format!("{arg}|")))
+    };
+    // In the order of the definition; clap's own changes with what else was given.
+    let names = command.get_arguments().filter_map(wanted).map(|shown| {
+        match shown.strip_prefix('<').and_then(|shown| shown.strip_suffix('>')) {
+            Some(group) => {
+                let either = group.split('|').map(|shown| short_name(shown, command));
+                either.collect::<Vec<_>>().join(" or ")
+            }
+            None => {
+                let value = shown.split_once(' ').map_or("", |(_, value)| value);
+                format!("{} {}", short_name(shown, command), value.trim_matches(['<', '>']))
+            }
+        }
+    });
+    format!("missing: {}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// The name by which users know the option that clap shows as `--max-connections <N>`: `-n`.
+fn short_name(shown: &str, command: &Command) -> String {
+    let arg = command.get_arguments().find(|arg| arg.to_string() == shown);
+    match arg.and_then(clap::Arg::get_short) {
+        Some(short) => format!("-{short}"),
+        None => shown.split(' ').next().unwrap_or(shown).to_owned(),
+    }
+}
+
+fn string(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn strings(error: &clap::Error, kind: ContextKind) -> Vec<&str> {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => vec![text],
+        Some(ContextValue::Strings(texts)) => texts.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    }
+}

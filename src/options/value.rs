@@ -1,0 +1,327 @@
+//! The values of options: text in, checked types out.
+//!
+//! Owns the number formats of C spiped (`strtoumax` with base 0, `strtod`) and the ranges.
+//! Refuses to name the option: `exit.rs` puts the name and the value before the expectation that
+//! is returned here as error.
+
+use std::ffi::OsStr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::TypedValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use log::LevelFilter;
+
+use super::KeySource;
+
+/// How long connecting and the handshake may take each (`-o`).
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the target's addresses stay valid before they are looked up again (`-r`).
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Longest time an option can give, a hundred years: `inf` and any absurd number of seconds end
+/// here, so that adding it to a clock never overflows.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Shortest time an option can give: the resolution of poll(), so that -r cannot make a busy loop.
+pub const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Reads `-n`: `None` is unlimited.
+///
+/// Takes what C's `strtoumax` with base 0 takes: leading blanks, a sign, 0x for hexadecimal, 0 for
+/// octal. A negative number wraps, as in C, to one that is never reached.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_connections(text: &str) -> Result<Option<NonZeroUsize>, String> {
+    let number = parse_unsigned(text)
+        .ok_or("expected a whole number of connections, 0 for no limit".to_owned())?;
+    // More than half the address space is out of reach, so it is the same as no limit.
+    let reachable = usize::try_from(number).ok().filter(|n| isize::try_from(*n).is_ok());
+    Ok(reachable.and_then(NonZeroUsize::new))
+}
+
+fn parse_unsigned(text: &str) -> Option<u64> {
+    let (negative, digits) = split_sign(skip_blanks(text));
+    let (digits, base) = match strip_hex(digits) {
+        Some(hex) => (hex, 16),
+        None if digits.starts_with('0') => (digits, 8),
+        None => (digits, 10),
+    };
+    // from_str_radix would take a second sign.
+    if !digits.starts_with(|c: char| c.is_digit(base)) {
+        return None;
+    }
+    let number = u64::from_str_radix(digits, base).ok()?;
+    Some(if negative { number.wrapping_neg() } else { number })
+}
+
+/// Reads `-o`; 0 means [`DEFAULT_TIMEOUT`].
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let expected = "expected a number of seconds such as 5, 0.5 or inf; 0 for the default 5";
+    parse_duration(text, DEFAULT_TIMEOUT).ok_or(expected.to_owned())
+}
+
+/// Reads `-r`; 0 means [`DEFAULT_INTERVAL`].
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_interval(text: &str) -> Result<Duration, String> {
+    let expected = "expected a number of seconds such as 60, 0.5 or inf; 0 for the default 60";
+    parse_duration(text, DEFAULT_INTERVAL).ok_or(expected.to_owned())
+}
+
+/// A number of seconds from 0 to infinity, as C's `strtod` reads it.
+fn parse_duration(text: &str, default: Duration) -> Option<Duration> {
+    let (negative, number) = split_sign(skip_blanks(text));
+    let magnitude = match strip_hex(number) {
+        Some(hex) => parse_hex_float(hex)?,
+        // A second sign is junk; parse would take it.
+        None if number.starts_with(['+', '-']) => return None,
+        None => number.parse::<f64>().ok()?,
+    };
+    if magnitude == 0.0 {
+        return Some(default); // -0 too, as in C
+    }
+    if negative || magnitude.is_nan() {
+        return None;
+    }
+    // Too large for a Duration, infinity too: the longest.
+    let duration = Duration::try_from_secs_f64(magnitude).unwrap_or(LONGEST);
+    Some(duration.clamp(SHORTEST, LONGEST))
+}
+
+/// The part of a hexadecimal float after 0x: digits, perhaps a point, perhaps p and an exponent
+/// of two.
+fn parse_hex_float(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = match text.split_once(['p', 'P']) {
+        // An exponent beyond i32 is junk to us; C would call it out of range.
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let fraction_bits = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
+    Some(value * 2f64.powi(exponent.checked_sub(fraction_bits)?))
+}
+
+/// C's isspace() in the C locale.
+fn skip_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r'])
+}
+
+fn split_sign(text: &str) -> (bool, &str) {
+    match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    }
+}
+
+fn strip_hex(text: &str) -> Option<&str> {
+    text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"))
+}
+
+/// Checks as much of an address as C checks while it reads its options; the text is returned.
+///
+/// # Errors
+///
+/// What was expected.
+// THE PLACE TO CONVERT: the text becomes an address in main, which says in its error which option
+// it came from; only what needs no knowledge of address families is refused here.
+pub fn parse_address(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("expected an address: /path, host:port, [ipv4]:port or [ipv6]:port".to_owned());
+    }
+    if text.starts_with(':') {
+        return Err("expected a host before the port, such as localhost:8025".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads `-k`: a file name, or `-` for standard input.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_key_source(text: &OsStr) -> Result<KeySource, String> {
+    match text.as_encoded_bytes() {
+        b"" => Err("expected a file name, or - for standard input".to_owned()),
+        b"-" => Ok(KeySource::Stdin),
+        _ => Ok(KeySource::File(PathBuf::from(text))),
+    }
+}
+
+/// Reads `--log-level`.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "error" => Ok(LevelFilter::Error),
+        "warn" | "warning" => Ok(LevelFilter::Warn),
+        "info" => Ok(LevelFilter::Info),
+        "debug" => Ok(LevelFilter::Debug),
+        "trace" => Ok(LevelFilter::Trace),
+        _ => Err("expected error, warn, info, debug or trace".to_owned()),
+    }
+}
+
+/// [`parse_key_source`] for clap: file names need not be UTF-8, and clap takes plain functions
+/// for UTF-8 values only.
+#[derive(Clone)]
+pub(super) struct KeySourceParser;
+
+impl TypedValueParser for KeySourceParser {
+    type Value = KeySource;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<KeySource, clap::Error> {
+        parse_key_source(value).map_err(|expected| {
+            let arg = arg.map(ToString::to_string).unwrap_or_default();
+            let value = value.to_string_lossy().into_owned();
+            let mut error = clap::Error::new(ErrorKind::ValueValidation).with_cmd(command);
+            error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
+            error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+            error.insert(ContextKind::Custom, ContextValue::String(expected));
+            error
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_read_as_strtoumax_with_base_0_does() {
+        let limit = |text| parse_connections(text).unwrap().map(NonZeroUsize::get);
+        for (text, expected) in [
+            ("100", Some(100)),
+            ("0x10", Some(16)),
+            ("0XfF", Some(255)),
+            ("010", Some(8)),
+            ("+7", Some(7)),
+            (" \t7", Some(7)),
+            ("0", None),
+            ("-0", None),
+            ("-1", None),
+            ("-5", None),
+            ("0xffffffffffffffff", None),
+        ] {
+            assert_eq!(limit(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn junk_is_no_number_of_connections() {
+        for text in [
+            "",
+            " ",
+            "-",
+            "+",
+            "+-1",
+            "--1",
+            "12x",
+            "5 ",
+            "0x",
+            "0x+1",
+            "08",
+            "1.5",
+            "1e3",
+            "ten",
+            "99999999999999999999999",
+        ] {
+            let error = parse_connections(text).expect_err(text);
+            assert_eq!(error, "expected a whole number of connections, 0 for no limit");
+        }
+    }
+
+    #[test]
+    fn seconds_are_read_as_strtod_does() {
+        let seconds = |text| parse_timeout(text).unwrap();
+        for (text, milliseconds) in [
+            ("5", 5000),
+            (" +5", 5000),
+            (".5", 500),
+            ("5.", 5000),
+            ("1e1", 10_000),
+            ("0x10", 16_000),
+            ("0x1.8p1", 3000),
+            ("0x.8", 500),
+            ("0X1P-1", 500),
+        ] {
+            assert_eq!(seconds(text), Duration::from_millis(milliseconds), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn zero_seconds_mean_the_default() {
+        for text in ["0", "-0", "0.0", "0x0"] {
+            assert_eq!(parse_timeout(text), Ok(DEFAULT_TIMEOUT));
+            assert_eq!(parse_interval(text), Ok(DEFAULT_INTERVAL));
+        }
+    }
+
+    #[test]
+    fn no_number_of_seconds_overflows_a_clock() {
+        let now = std::time::Instant::now();
+        for text in ["inf", "Infinity", "1e999", "1e300", "1e18", "9e9"] {
+            assert_eq!(parse_timeout(text), Ok(LONGEST), "{text:?}");
+        }
+        assert!(now.checked_add(LONGEST).is_some());
+        assert!(std::time::SystemTime::now().checked_add(LONGEST).is_some());
+        assert_eq!(parse_interval("1e-300"), Ok(SHORTEST));
+    }
+
+    #[test]
+    fn junk_is_no_number_of_seconds() {
+        for text in [
+            "", "-1", "-inf", "nan", "-nan", "5s", "5 ", "+-5", "--5", "0x", "0x.", "0x1p", "0xg",
+            "five",
+        ] {
+            assert!(parse_timeout(text).is_err(), "{text:?}");
+            assert!(parse_interval(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn addresses_need_a_host() {
+        assert_eq!(parse_address("/run/x.sock"), Ok("/run/x.sock".to_owned()));
+        assert!(parse_address("").is_err());
+        assert!(parse_address(":80").unwrap_err().contains("host"));
+    }
+
+    #[test]
+    fn a_lone_hyphen_is_standard_input() {
+        let source = |text: &str| parse_key_source(OsStr::new(text));
+        assert_eq!(source("-"), Ok(KeySource::Stdin));
+        assert_eq!(source("-k"), Ok(KeySource::File(PathBuf::from("-k"))));
+        assert!(source("").is_err());
+    }
+
+    #[test]
+    fn log_levels_have_five_names() {
+        assert_eq!(parse_log_level("Debug"), Ok(LevelFilter::Debug));
+        assert_eq!(parse_log_level("warning"), Ok(LevelFilter::Warn));
+        assert!(parse_log_level("off").unwrap_err().contains("error, warn, info, debug or trace"));
+    }
+}

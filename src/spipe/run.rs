@@ -1,0 +1,113 @@
+//! The order in which `spipe` starts, and how it ends.
+//!
+//! Owns that order and the exit status. Its one connection is the encrypting side of a relay, as in
+//! `spiped -e`; its plain side is a socket pair that two threads join to stdin and stdout
+//! (`stdio.rs`). The loop is `event_loop.rs` of lib/net.
+
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+
+use log::LevelFilter;
+use spiped_net::addr::{Address, Endpoint};
+use spiped_net::pause::{Pause, Woken};
+use spiped_net::signal::{self, Signal};
+use spiped_net::{EventLoop, OnTerminate, Outcome, Settings};
+use spiped_proto::Role;
+
+use super::args::{self, Options};
+use super::stdio::Stdio;
+use crate::{key, logger};
+
+/// How long the last lines of the log may take at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Runs the client; the status of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let options = match args::parse_from(std::env::args_os()) {
+        Ok(options) => options,
+        Err(exit) => return exit.report(),
+    };
+    logger::init("spipe", options.log_level, LevelFilter::Error)
+        .expect("nobody has installed a logger before");
+    logger::report_panics();
+
+    match run(&options) {
+        Ok(None) => ExitCode::SUCCESS,
+        // As C's: told to stop, it has stopped.
+        Ok(Some(Signal::Terminate)) => ExitCode::SUCCESS,
+        Ok(Some(other)) => signal::die_of(other),
+        Err(reason) => {
+            log::error!("{reason}");
+            logger::flush(LAST_WORDS);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs until both directions have ended, or a signal comes.
+fn run(options: &Options) -> Result<Option<Signal>, String> {
+    let target = Address::parse(&options.target).map_err(|error| format!("-t {error}"))?;
+    let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
+    let bind = bind.map_err(|error| format!("-b {error}"))?;
+    let key = key::read(&options.key_file)?;
+    let targets = target.resolve().map_err(|error| error.to_string())?;
+    let bind: Vec<Endpoint> = match bind {
+        Some(address) => address.resolve().map_err(|error| error.to_string())?,
+        None => Vec::new(),
+    };
+
+    let (mut event_loop, stdio) = EventLoop::new(Settings {
+        role: Role::Encrypt,
+        pfs: options.pfs,
+        keys: vec![key],
+        targets,
+        bind,
+        timeout: Some(options.timeout),
+        keepalive: options.keepalive,
+        max_connections: 1,
+        on_terminate: OnTerminate::Stop,
+    })
+    .and_then(|mut event_loop| {
+        event_loop.watch_signals()?;
+        let (stdio, plain) = Stdio::start()?;
+        event_loop.adopt(plain)?;
+        Ok((event_loop, stdio))
+    })
+    .map_err(|error| format!("cannot set up the connection: {error}"))?;
+
+    let outcome =
+        event_loop.run().map_err(|error| format!("waiting for events failed: {error}"))?;
+    let reason = match outcome {
+        Outcome::Signal(signal) => return Ok(Some(signal)),
+        Outcome::Idle(reason) => reason,
+    };
+    if let Some(signal) = hand_over(stdio)? {
+        return Ok(Some(signal));
+    }
+    match reason {
+        Some(reason) if !reason.is_clean() => Err(format!("{target}: {reason}")),
+        _ => Ok(None),
+    }
+}
+
+/// Waits until stdout has every byte that was received, or a signal comes: whoever reads it may
+/// take its time.
+fn hand_over(stdio: Stdio) -> Result<Option<Signal>, String> {
+    let describe = |error| format!("cannot wait for standard output: {error}");
+    let mut pause = Pause::new().map_err(describe)?;
+    let waker = pause.waker();
+    let handing_over = thread::Builder::new().spawn(move || {
+        stdio.finish();
+        waker.wake()
+    });
+    handing_over.map_err(describe)?;
+    loop {
+        match pause.wait(None).map_err(describe)? {
+            Woken::Signal(signal) => return Ok(Some(signal)),
+            Woken::Called => return Ok(None),
+            Woken::TimeUp => {}
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Looking up the addresses of the command line at start.
+//!
+//! Owns `-D`: look-ups that fail are tried again every second, for ever, and a signal still ends
+//! the process. Refuses to look up anything later: the background thread of `dns.rs` in lib/net
+//! does. Next: `run.rs`.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use spiped_net::addr::{Address, Endpoint};
+use spiped_net::pause::{Pause, Woken};
+use spiped_net::signal::Signal;
+
+/// Time between a failed look-up and the next.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why there are no addresses.
+pub(super) enum LookupError {
+    /// One line for the user.
+    Failed(String),
+    /// A signal came first.
+    Signal(Signal),
+}
+
+impl<E: std::error::Error> From<E> for LookupError {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Looks the address up once; a failure is final.
+pub(super) fn once(address: &Address) -> Result<Vec<Endpoint>, LookupError> {
+    Ok(address.resolve()?)
+}
+
+/// Looks the address up until it works (`-D`).
+pub(super) fn until_it_works(address: &Address) -> Result<Vec<Endpoint>, LookupError> {
+    if !address.is_name() {
+        return once(address);
+    }
+    let mut pause = Pause::new()?;
+    let mut last_error = None;
+    loop {
+        // On a thread, because a look-up can take half a minute and no signal would be seen.
+        let (sender, answer) = mpsc::channel();
+        let (thread_address, waker) = (address.clone(), pause.waker());
+        thread::Builder::new().name("look-up".to_owned()).spawn(move || {
+            // If nobody wants the answer any more, a signal has come first.
+            if sender.send(thread_address.resolve()).is_ok() {
+                let _ = waker.wake();
+            }
+        })?;
+        let resolved = loop {
+            match pause.wait(None)? {
+                Woken::Signal(signal) => return Err(LookupError::Signal(signal)),
+                Woken::Called | Woken::TimeUp => {}
+            }
+            if let Ok(resolved) = answer.try_recv() {
+                break resolved;
+            }
+        };
+        match resolved {
+            Ok(endpoints) => return Ok(endpoints),
+            Err(error) => {
+                let text = error.to_string();
+                if last_error.as_ref() == Some(&text) {
+                    log::debug!("{text}");
+                } else {
+                    log::warn!("{text}; trying again every second (-D)");
+                }
+                last_error = Some(text);
+            }
+        }
+        if let Woken::Signal(signal) = pause.wait(Some(RETRY))? {
+            return Err(LookupError::Signal(signal));
+        }
+    }
+}

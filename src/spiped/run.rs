@@ -1,0 +1,238 @@
+//! The order in which `spiped` starts, and how it ends.
+//!
+//! Owns that order: what can be known from the command line and the key is checked first, before
+//! anything is forked or opened; then names, sockets, background, privileges, and last the loop.
+//! Refuses to do any of it itself: each step is a module of its own. The loop is `event_loop.rs`
+//! of lib/net.
+
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use log::LevelFilter;
+use spiped_net::addr::{Address, Endpoint};
+use spiped_net::dns::Refresher;
+use spiped_net::listener::{self, Listener};
+use spiped_net::signal::{self, Signal};
+use spiped_net::{EventLoop, OnTerminate, Outcome, Settings, limits};
+use spiped_proto::{Role, SharedKey};
+
+use super::args::{self, Options};
+use super::daemon::{self, Starting, Stderr};
+use super::lookup::{self, LookupError};
+use super::pidfile::Pidfile;
+use super::user::UserSpec;
+use crate::key;
+use crate::logger::{self, Logger};
+
+/// How long the last lines of the log may take at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Runs the daemon; the status of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let options = match args::parse_from(std::env::args_os()) {
+        Ok(options) => options,
+        Err(exit) => return exit.report(),
+    };
+    let logger = logger::init("spiped", options.log_level, LevelFilter::Info)
+        .expect("nobody has installed a logger before");
+    logger::report_panics();
+
+    let mut process = Process { logger, starting: None, pidfile: None };
+    let end = start_and_run(&options, &mut process);
+    process.finish(end)
+}
+
+/// How the process ends.
+enum End {
+    /// Everything is done.
+    Done,
+    /// It could not start; one line for the user.
+    Failed(String),
+    /// A signal came.
+    Signal(Signal),
+}
+
+impl From<LookupError> for End {
+    fn from(error: LookupError) -> Self {
+        match error {
+            LookupError::Failed(text) => Self::Failed(text),
+            LookupError::Signal(signal) => Self::Signal(signal),
+        }
+    }
+}
+
+fn failed(error: impl Display) -> End {
+    End::Failed(error.to_string())
+}
+
+/// An error that does not name the option it is about.
+fn of(option: &str, error: impl Display) -> End {
+    End::Failed(format!("{option} {error}"))
+}
+
+/// What the command line and the key file say, before anything is done about it.
+struct Checked {
+    source: Address,
+    target: Address,
+    bind: Option<Address>,
+    user: Option<UserSpec>,
+    key: SharedKey,
+}
+
+fn check(options: &Options) -> Result<Checked, End> {
+    let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
+    let user = options.user.as_deref().map(UserSpec::parse).transpose();
+    Ok(Checked {
+        source: Address::parse(&options.source).map_err(|error| of("-s", error))?,
+        target: Address::parse(&options.target).map_err(|error| of("-t", error))?,
+        bind: bind.map_err(|error| of("-b", error))?,
+        user: user.map_err(|error| of("-u", error))?,
+        key: key::read(&options.key_file).map_err(End::Failed)?,
+    })
+}
+
+fn start_and_run(options: &Options, process: &mut Process) -> End {
+    match start(options, process) {
+        Ok(mut event_loop) => match event_loop.run() {
+            Ok(Outcome::Idle(_)) => End::Done,
+            Ok(Outcome::Signal(signal)) => End::Signal(signal),
+            Err(error) => End::Failed(format!("waiting for events failed: {error}")),
+        },
+        Err(end) => end,
+    }
+}
+
+fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
+    let checked = check(options)?;
+    if let Err(error) = limits::raise_descriptor_limit() {
+        log::warn!("the limit of descriptors stays as it is: {error}");
+    }
+
+    // With -D whoever started us need not wait for names; without, only until all is bound.
+    let background = !options.foreground;
+    if background && options.wait_for_dns {
+        process.daemonize(options)?;
+        process.release(options)?;
+    }
+    let look_up = if options.wait_for_dns { lookup::until_it_works } else { lookup::once };
+    let sources = look_up(&checked.source)?;
+    let targets = look_up(&checked.target)?;
+    let bind = checked.bind.as_ref().map_or(Ok(Vec::new()), look_up)?;
+    let listeners = listener::bind_all(&sources).map_err(failed)?;
+    if background && !options.wait_for_dns {
+        process.daemonize(options)?;
+    }
+
+    if let Some(user) = &checked.user {
+        user.apply().map_err(failed)?;
+    }
+    let event_loop = set_up(options, checked, Endpoints { listeners, targets, bind }, process)?;
+    process.release(options)?;
+    Ok(event_loop)
+}
+
+/// What the addresses of the command line have become.
+struct Endpoints {
+    listeners: Vec<Listener>,
+    targets: Vec<Endpoint>,
+    bind: Vec<Endpoint>,
+}
+
+/// The loop, with all that it reacts to. Threads start here, so the fork is behind us.
+fn set_up(
+    options: &Options,
+    checked: Checked,
+    endpoints: Endpoints,
+    process: &Process,
+) -> Result<EventLoop, End> {
+    let Endpoints { listeners, targets, bind } = endpoints;
+    if let Err(error) = process.logger.start_thread() {
+        log::warn!("the log has no thread of its own: {error}");
+    }
+    for listener in &listeners {
+        log::info!("listening on {}", listener.local());
+    }
+    let what = match options.role {
+        Role::Encrypt => "encrypting",
+        Role::Decrypt => "decrypting",
+    };
+    log::info!("{what} connections to {}", checked.target);
+
+    let mut event_loop = EventLoop::new(Settings {
+        role: options.role,
+        pfs: options.pfs,
+        keys: vec![checked.key],
+        targets,
+        bind,
+        timeout: Some(options.timeout),
+        keepalive: options.keepalive,
+        max_connections: options.max_connections.map_or(usize::MAX, NonZeroUsize::get),
+        on_terminate: OnTerminate::Drain,
+    })
+    .map_err(|error| End::Failed(format!("cannot set up the event loop: {error}")))?;
+    event_loop
+        .watch_signals()
+        .map_err(|error| End::Failed(format!("cannot react to signals: {error}")))?;
+    if let Some(period) = options.resolve
+        && checked.target.is_name()
+    {
+        let refresher = Refresher::spawn(checked.target, period, event_loop.waker());
+        let refresher = refresher.map_err(|error| {
+            End::Failed(format!("cannot start the thread that looks up names: {error}"))
+        })?;
+        event_loop.follow(refresher);
+    }
+    // Last: what is left of the descriptors is for connections.
+    event_loop.listen(listeners).map_err(|error| End::Failed(format!("cannot listen: {error}")))?;
+    Ok(event_loop)
+}
+
+/// What the process has to answer for at its end.
+struct Process {
+    logger: &'static Logger,
+    /// The process that started us still waits to hear how that goes.
+    starting: Option<Starting>,
+    pidfile: Option<Pidfile>,
+}
+
+impl Process {
+    fn daemonize(&mut self, options: &Options) -> Result<(), End> {
+        let (starting, pidfile) = daemon::daemonize(&options.pidfile).map_err(failed)?;
+        (self.starting, self.pidfile) = (Some(starting), Some(pidfile));
+        Ok(())
+    }
+
+    /// Tells whoever started us that all is well, and logs to syslog from now on if asked to.
+    fn release(&mut self, options: &Options) -> Result<(), End> {
+        let Some(starting) = self.starting.take() else { return Ok(()) };
+        let stderr = if options.syslog { Stderr::Discard } else { Stderr::Keep };
+        if options.syslog {
+            self.logger.switch_to_syslog();
+        }
+        starting
+            .release(stderr)
+            .map_err(|error| End::Failed(format!("cannot redirect stderr: {error}")))
+    }
+
+    fn finish(mut self, end: End) -> ExitCode {
+        match (&end, self.starting.take(), self.pidfile.take()) {
+            (End::Failed(reason), Some(starting), Some(pidfile)) => starting.fail(pidfile, reason),
+            (_, _, Some(pidfile)) => pidfile.remove_if_ours(),
+            (_, _, None) => {}
+        }
+        match &end {
+            End::Done => log::info!("stopped"),
+            End::Signal(signal) => log::info!("ended by {signal}"),
+            End::Failed(reason) => log::error!("{reason}"),
+        }
+        logger::flush(LAST_WORDS);
+        match end {
+            End::Done => ExitCode::SUCCESS,
+            End::Signal(signal) => signal::die_of(signal),
+            End::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
