@@ -266,9 +266,11 @@ fn addresses() {
 
 #[test]
 fn users() {
-    for value in ["", ":", "nobody:", "no-such-user-here", ":no-such-group-here"] {
+    for value in ["", ":", "nobody:", "no-such-user-here"] {
         refused(Program::Spiped, &with(COMPLETE, &["-u", value]), &["-u", value]);
     }
+    let group = ":no-such-group-here";
+    refused(Program::Spiped, &with(COMPLETE, &["-u", group]), &["-u", "no-such-group-here"]);
 }
 
 #[test]
