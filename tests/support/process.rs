@@ -128,16 +128,20 @@ impl Spiped {
         let mut child = self.command().arg("-F").stderr(Stdio::piped()).spawn().expect("spawn");
         let log = Log::read(child.stderr.take().expect("stderr is piped"));
         let mut daemon = Daemon { child, log, address: self.source.clone() };
-        let by_log = self.source.spec().ends_with(":0");
         wait_until("the daemon listens", || {
-            if let Some(address) = logged_address(&daemon.log()).filter(|_| by_log) {
-                daemon.address = address;
-            }
+            let log = daemon.log();
             let ended = daemon.child.try_wait().expect("wait").is_some();
-            let again =
-                self.implementation == Implementation::C && daemon.log().contains("already in use");
-            assert!(!ended || again, "the daemon has ended");
-            ended || kernel::listening(&daemon.address)
+            if self.implementation == Implementation::C {
+                let again = log.contains("already in use");
+                assert!(!ended || again, "the daemon has ended");
+                return ended || kernel::listening(&daemon.address);
+            }
+            // Ours says so when it also reacts to signals, which is a moment after listen().
+            assert!(!ended, "the daemon has ended");
+            if let Some(Address::Tcp(bound)) = logged_address(&log) {
+                daemon.address = Address::Tcp(bound);
+            }
+            log.contains("listening on ") && log.contains(" connections to ")
         });
         daemon
     }
