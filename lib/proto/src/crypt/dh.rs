@@ -1,31 +1,13 @@
 //! Diffie-Hellman in group 14 of RFC 3526: 2048-bit modulus, base 2.
 //!
-//! Owns the modulus and the one place in which a secret exponent is used. Exponentiation takes the
-//! same time for every exponent (fixed windows, masked table look-ups, no branch on a secret bit).
-//! A peer's value enters only through [`PeerPublic::validate`]. Next: `crypt/packet.rs`.
-
-use crypto_bigint::modular::ConstMontyForm;
-use crypto_bigint::{U256, U2048, const_monty_params};
-use zeroize::Zeroize;
+//! Owns the rule that a peer's value enters only through [`PeerPublic::validate`]. The arithmetic,
+//! the same steps for every exponent, is the crate `spiped-group14`. Next: `crypt/packet.rs`.
 
 use crate::secret::Secret;
 use crate::wire::{EXPONENT_LEN, PUBLIC_LEN};
 
-const_monty_params!(
-    Group14,
-    U2048,
-    "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74\
-     020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B302B0A6DF25F1437\
-     4FE1356D6D51C245E485B576625E7EC6F44C42E9A637ED6B0BFF5CB6F406B7ED\
-     EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF05\
-     98DA48361C55D39A69163FA8FD24CF5F83655D23DCA3AD961C62F356208552BB\
-     9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B\
-     E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718\
-     3995497CEA956AE515D2261898FA051015728E5A8AACAA68FFFFFFFFFFFFFFFF",
-    "The 2048-bit MODP group of RFC 3526, section 3."
-);
-
-type Element = ConstMontyForm<Group14, { U2048::LIMBS }>;
+const _: () = assert!(spiped_group14::ELEMENT_LEN == PUBLIC_LEN);
+const _: () = assert!(spiped_group14::EXPONENT_LEN == EXPONENT_LEN);
 
 /// A public value that stands for "no forward secrecy": 1, big-endian.
 pub const ONE: [u8; PUBLIC_LEN] = {
@@ -45,8 +27,8 @@ impl PeerPublic {
     /// The value is public (it was on the wire), so the comparison need not be constant time.
     #[must_use]
     pub fn validate(bytes: &[u8; PUBLIC_LEN]) -> Option<Self> {
-        let value = U2048::from_be_slice(bytes);
-        (value < *modulus()).then_some(Self(*bytes))
+        // Big-endian bytes of one length compare as the numbers do.
+        (*bytes < spiped_group14::modulus()).then_some(Self(*bytes))
     }
 
     /// Whether the peer has chosen to do without forward secrecy.
@@ -59,33 +41,15 @@ impl PeerPublic {
 /// y = 2^x mod p, as 256 big-endian bytes.
 #[must_use]
 pub fn public_value(exponent: &Secret<EXPONENT_LEN>) -> [u8; PUBLIC_LEN] {
-    const BASE: Element = Element::new(&U2048::from_u8(2));
-    let mut x = U256::from_be_slice(exponent.expose());
-    let y = BASE.pow(&x).retrieve();
-    x.zeroize();
-    let mut bytes = [0; PUBLIC_LEN];
-    bytes.copy_from_slice(y.to_be_bytes().as_ref());
-    bytes
+    let mut public = [0; PUBLIC_LEN];
+    spiped_group14::power_of_two(exponent.expose(), &mut public);
+    public
 }
 
 /// y_SC = y^x mod p, as 256 big-endian bytes.
 #[must_use]
 pub fn shared_value(peer: &PeerPublic, exponent: &Secret<EXPONENT_LEN>) -> Secret<PUBLIC_LEN> {
-    let mut x = U256::from_be_slice(exponent.expose());
-    let mut power = Element::new(&U2048::from_be_slice(&peer.0)).pow(&x);
-    let mut y = power.retrieve();
-    let mut bytes = y.to_be_bytes();
-    let shared = Secret::filled(|shared| shared.copy_from_slice(bytes.as_ref()));
-    bytes.as_mut().zeroize();
-    x.zeroize();
-    y.zeroize();
-    power.zeroize();
-    shared
-}
-
-fn modulus() -> &'static U2048 {
-    use crypto_bigint::modular::ConstMontyParams;
-    Group14::PARAMS.modulus().as_ref()
+    Secret::filled(|shared| spiped_group14::power(&peer.0, exponent.expose(), shared))
 }
 
 #[cfg(test)]

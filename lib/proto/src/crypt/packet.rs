@@ -9,11 +9,12 @@ use core::fmt;
 use aes::Aes256Enc;
 use aes::cipher::{InnerIvInit, KeyInit, StreamCipher, StreamCipherCoreWrapper};
 use ctr::{CtrCore, flavors::Ctr64BE};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use spiped_lanes::HmacKey;
 
 use crate::crypt::tags_match;
-use crate::wire::{LENGTH_LEN, MAC_LEN, PACKET_BODY_LEN, PACKET_DATA_LEN, PACKET_LEN};
+use crate::wire::{
+    BATCH_PACKETS, LENGTH_LEN, MAC_LEN, PACKET_BODY_LEN, PACKET_DATA_LEN, PACKET_LEN,
+};
 
 /// What is wrong with a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,20 +37,21 @@ impl fmt::Display for PacketError {
 
 impl core::error::Error for PacketError {}
 
+type Packet = [u8; PACKET_LEN];
+
+/// Packets whose tags are computed together.
+const RUN: usize = BATCH_PACKETS;
+
 /// The keys of one direction and the number of its next packet.
 struct Direction {
     cipher: Aes256Enc,
-    mac: Hmac<Sha256>,
+    mac: HmacKey,
     next: u64,
 }
 
 impl Direction {
     fn new((cipher_key, mac_key): (&[u8; 32], &[u8; 32])) -> Self {
-        Self {
-            cipher: Aes256Enc::new(cipher_key.into()),
-            mac: Hmac::new_from_slice(mac_key).expect("HMAC takes a key of any length"),
-            next: 0,
-        }
+        Self { cipher: Aes256Enc::new(cipher_key.into()), mac: HmacKey::new(mac_key), next: 0 }
     }
 
     /// AES-256-CTR over one body; the counter block is be64(packet number) || be64(block number).
@@ -60,12 +62,23 @@ impl Direction {
         StreamCipherCoreWrapper::from_core(core).apply_keystream(body);
     }
 
-    /// HMAC-SHA256(H, body || be64(packet number)).
-    fn tag(&self, number: u64, body: &[u8]) -> [u8; MAC_LEN] {
-        let mut mac = self.mac.clone();
-        mac.update(body);
-        mac.update(&number.to_be_bytes());
-        mac.finalize().into_bytes().into()
+    /// HMAC-SHA256(H, body || be64(packet number)) for packets that follow each other, the first of
+    /// which is the next; several are hashed at a time.
+    fn tags(&self, packets: &[Packet]) -> [[u8; MAC_LEN]; RUN] {
+        let mut tags = [[0; MAC_LEN]; RUN];
+        let bodies = packets.iter().map(|packet| &packet[..PACKET_BODY_LEN]);
+        let number = |i: usize| (self.next + i as u64).to_be_bytes();
+        self.mac.tag_each(bodies, number, |i, tag| tags[i] = tag);
+        tags
+    }
+
+    /// Moves on by one packet.
+    ///
+    /// # Panics
+    ///
+    /// After 2^64 packets, which no connection lives to see.
+    fn advance(&mut self) {
+        self.next = self.next.checked_add(1).expect("fewer than 2^64 packets");
     }
 }
 
@@ -89,22 +102,24 @@ impl Sealer {
     /// Appends the packets that carry `data` to `out`: full ones, and a padded one for the rest.
     ///
     /// Nothing is appended for no data: a packet of length 0 would be a protocol error.
-    ///
-    /// # Panics
-    ///
-    /// After 2^64 packets, which no connection lives to see.
     pub fn seal(&mut self, data: &[u8], out: &mut Vec<u8>) {
         out.reserve(data.len().div_ceil(PACKET_DATA_LEN) * PACKET_LEN);
-        for chunk in data.chunks(PACKET_DATA_LEN) {
+        for run in data.chunks(RUN * PACKET_DATA_LEN) {
             let start = out.len();
-            out.extend_from_slice(chunk);
-            out.resize(start + PACKET_DATA_LEN, 0);
-            out.extend_from_slice(&(chunk.len() as u32).to_be_bytes());
-            let body = &mut out[start..];
-            self.0.apply_keystream(self.0.next, body);
-            let tag = self.0.tag(self.0.next, body);
-            out.extend_from_slice(&tag);
-            self.0.next = self.0.next.checked_add(1).expect("fewer than 2^64 packets");
+            for (chunk, number) in run.chunks(PACKET_DATA_LEN).zip(self.0.next..) {
+                let start = out.len();
+                out.extend_from_slice(chunk);
+                out.resize(start + PACKET_DATA_LEN, 0);
+                out.extend_from_slice(&(chunk.len() as u32).to_be_bytes());
+                self.0.apply_keystream(number, &mut out[start..]);
+                out.extend_from_slice(&[0; MAC_LEN]);
+            }
+            let (packets, _) = out[start..].as_chunks_mut::<PACKET_LEN>();
+            let tags = self.0.tags(packets);
+            for (packet, tag) in packets.iter_mut().zip(tags) {
+                packet[PACKET_BODY_LEN..].copy_from_slice(&tag);
+                self.0.advance();
+            }
         }
     }
 }
@@ -136,24 +151,37 @@ impl Opener {
     /// has been appended, no byte of its own has.
     pub fn open(&mut self, packets: &[u8], out: &mut Vec<u8>) -> Result<(), PacketError> {
         let (packets, _) = packets.as_chunks::<PACKET_LEN>();
-        for packet in packets {
-            let (body, tag) = packet.split_at(PACKET_BODY_LEN);
-            let tag = tag.first_chunk().expect("a packet ends with its tag");
-            if !tags_match(&self.0.tag(self.0.next, body), tag) {
-                return Err(PacketError::BadTag);
+        for run in packets.chunks(RUN) {
+            let tags = self.0.tags(run);
+            for (packet, expected) in run.iter().zip(&tags) {
+                self.open_one(packet, expected, out)?;
             }
-            let start = out.len();
-            out.extend_from_slice(body);
-            self.0.apply_keystream(self.0.next, &mut out[start..]);
-            let length = out.last_chunk::<LENGTH_LEN>().map(|be| u32::from_be_bytes(*be) as usize);
-            let length = length.expect("a body ends with its length");
-            if length == 0 || length > PACKET_DATA_LEN {
-                out.truncate(start);
-                return Err(PacketError::BadLength);
-            }
-            out.truncate(start + length);
-            self.0.next = self.0.next.checked_add(1).expect("fewer than 2^64 packets");
         }
+        Ok(())
+    }
+
+    /// Tag first, then decryption, then the length.
+    fn open_one(
+        &mut self,
+        packet: &Packet,
+        expected: &[u8; MAC_LEN],
+        out: &mut Vec<u8>,
+    ) -> Result<(), PacketError> {
+        let (body, tag) = packet.split_at(PACKET_BODY_LEN);
+        if !tags_match(expected, tag.first_chunk().expect("a packet ends with its tag")) {
+            return Err(PacketError::BadTag);
+        }
+        let start = out.len();
+        out.extend_from_slice(body);
+        self.0.apply_keystream(self.0.next, &mut out[start..]);
+        let length = out.last_chunk::<LENGTH_LEN>().expect("a body ends with its length");
+        let length = u32::from_be_bytes(*length) as usize;
+        if length == 0 || length > PACKET_DATA_LEN {
+            out.truncate(start);
+            return Err(PacketError::BadLength);
+        }
+        out.truncate(start + length);
+        self.0.advance();
         Ok(())
     }
 }
@@ -212,8 +240,9 @@ mod tests {
             let mut packet = vec![0; PACKET_DATA_LEN];
             packet.extend_from_slice(&length.to_be_bytes());
             direction.apply_keystream(0, &mut packet);
-            let tag = direction.tag(0, &packet);
-            packet.extend_from_slice(&tag);
+            packet.extend_from_slice(&[0; MAC_LEN]);
+            let tag = direction.tags(packet.as_chunks().0)[0];
+            packet[PACKET_BODY_LEN..].copy_from_slice(&tag);
             let mut back = b"before".to_vec();
             let opened = Opener::new(KEYS).open(&packet, &mut back);
             assert_eq!((opened, back.as_slice()), (Err(PacketError::BadLength), &b"before"[..]));
