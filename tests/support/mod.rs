@@ -57,7 +57,14 @@ pub(crate) fn wait_until(what: &str, condition: impl FnMut() -> bool) {
 
 /// Says loudly that a test did not run, and why.
 pub(crate) fn skip(test: &str, why: &str) {
-    eprintln!("\n*** SKIPPED: {test}: {why} ***\n");
+    say(&format!("\n*** SKIPPED: {test}: {why} ***\n"));
+}
+
+/// Writes a line to the real stderr: what the macros print is hidden if a test passes.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    // With no stderr there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// True where the tests must not skip anything.

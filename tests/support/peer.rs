@@ -69,7 +69,7 @@ fn find_c_spiped() -> Option<PathBuf> {
         || {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fetch-c-spiped.sh");
             let output = Command::new("sh").arg(script).output().ok()?;
-            eprint!("{}", String::from_utf8_lossy(&output.stderr));
+            super::say(&String::from_utf8_lossy(&output.stderr));
             let path = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
             is_c(&path).then_some(path)
         },

@@ -19,7 +19,6 @@ use spiped_proto::{Authenticated, CloseReason, Config, Conn, Entropy, Event, Inp
 
 use crate::addr::Endpoint;
 use crate::connector::{ConnectError, Connector, Progress, Route};
-use crate::ready::Readiness;
 use crate::token::Source;
 use crate::transport::Transport;
 use closing::Closing;
@@ -129,9 +128,6 @@ pub(crate) struct Relay {
     /// The core; none on the encrypting side until the target is connected.
     conn: Option<Conn>,
     connector: Option<Box<Connector>>,
-    /// What was said about the target's socket before it was ours: the event that tells of the
-    /// connection may tell of its first bytes, or of its end, as well, and tells it once.
-    early: Readiness,
     authenticated: Option<Authenticated>,
     closing: Option<Box<Closing>>,
 }
@@ -159,7 +155,6 @@ impl Relay {
             encrypted: None,
             conn: None,
             connector: None,
-            early: Readiness::fresh(),
             authenticated: None,
             closing: None,
         };
@@ -173,9 +168,8 @@ impl Relay {
 
     /// Takes note of what the kernel says about a side. The turn comes later.
     pub(crate) fn note(&mut self, side: Side, event: &MioEvent) {
-        match self.end_mut(side) {
-            Some(end) => end.ready.note(event),
-            None => self.early.note(event),
+        if let Some(end) = self.end_mut(side) {
+            end.ready.note(event);
         }
     }
 
@@ -281,9 +275,7 @@ impl Relay {
     ) -> io::Result<()> {
         let transport = transport?;
         transport.tune(ctx.shared.keepalive);
-        let mut end = End::new(transport);
-        end.ready = self.early;
-        *self.end_mut(side) = Some(end);
+        *self.end_mut(side) = Some(End::new(transport));
         if self.conn.is_none() {
             self.shake_hands(ctx)?;
         }
