@@ -2,10 +2,12 @@
 
 mod support;
 
+use support::address::tcp_address;
+use support::kernel::keeps_alive;
 use support::process::{Role, Spiped};
 use support::servers::echo_once;
 use support::tunnel::exchange;
-use support::{Address, Implementation, Room, Server};
+use support::{Address, DEADLINE, Implementation, Room, Server, holds_within};
 
 use Implementation::{C, Ours};
 
@@ -105,5 +107,25 @@ fn outgoing_sockets_are_bound() {
         let from = server.accept().peer_addr().expect("connected");
         let from = support::address::tcp_address(&from);
         assert_eq!(from.ip().to_string(), "127.0.0.2", "-b {bind}");
+    }
+}
+
+#[test]
+fn keep_alive_unless_told_otherwise() {
+    for (flags, kept) in [(&[][..], true), (&["-j"][..], false)] {
+        let (room, server) = (Room::new(), Server::holding());
+        let daemon = Spiped::new(Ours, Role::Encrypt, &room, &Address::any_v4(), server.address())
+            .flags(flags)
+            .start();
+        let client = daemon.address().connect().expect("connect");
+        let target = server.accept();
+        // The daemon's sockets, seen from the other ends of both connections.
+        for ours in [&client, &target] {
+            let local = tcp_address(&ours.local_addr().expect("connected"));
+            let remote = tcp_address(&ours.peer_addr().expect("connected"));
+            let seen = || keeps_alive(remote, local) == kept;
+            // Another timer may be running for a moment.
+            assert!(holds_within(DEADLINE, seen), "{flags:?}: kept alive is not {kept}");
+        }
     }
 }

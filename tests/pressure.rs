@@ -12,9 +12,11 @@ use std::time::Duration;
 
 use socket2::Socket;
 
-use support::kernel::resident_kib;
+use support::address::reset;
+use support::kernel::{self, resident_kib};
 use support::pattern::{Checker, Pattern};
 use support::process::{Role, Spiped};
+use support::raw::{Raw, Secrecy};
 use support::servers::{echo_once, try_echo};
 use support::tunnel::{Ends, Tunnel};
 use support::{Address, DEADLINE, Implementation::Ours, QUIET, Room, Server, wait_until};
@@ -154,6 +156,25 @@ fn few_descriptors_at_the_decrypting_end() {
 #[test]
 fn few_descriptors_at_the_encrypting_end() {
     few_descriptors(Some(40), None);
+}
+
+#[test]
+fn descriptors_come_back() {
+    let (room, server) = (Room::new(), Server::echo());
+    let tunnel = Tunnel::start(&room, Ends::ours(), server.address());
+    let daemons = [tunnel.encrypt.pid(), tunnel.decrypt.pid()];
+    let before = daemons.map(kernel::descriptors);
+    for _ in 0..30 {
+        // One that ends well, one that is reset, one with the wrong key, one that says nothing.
+        echo_once(&mut tunnel.connect(), b"hello");
+        let mut client = tunnel.connect();
+        echo_once(&mut client, b"hello");
+        reset(client);
+        let connect = || tunnel.decrypt.address().connect().expect("connect");
+        assert!(Raw::client(connect(), b"wrong", Secrecy::None).is_err());
+        drop(connect());
+    }
+    wait_until("all descriptors to be closed", || daemons.map(kernel::descriptors) == before);
 }
 
 /// With -n 3 the fourth client waits until one of the others leaves.

@@ -44,6 +44,7 @@ struct TcpRow {
     remote: String,
     state: u8,
     unacknowledged: u64,
+    timer: u64,
 }
 
 fn tcp_rows(v6: bool) -> Vec<TcpRow> {
@@ -56,6 +57,7 @@ fn tcp_rows(v6: bool) -> Vec<TcpRow> {
             remote: columns[2].to_owned(),
             state: number(columns[3]) as u8,
             unacknowledged: number(columns[4].split(':').next().expect("tx:rx")),
+            timer: number(columns[5].split(':').next().expect("tr:tm->when")),
         }
     };
     text.lines().skip(1).map(parse).collect()
@@ -71,6 +73,19 @@ fn hex(address: SocketAddr) -> String {
         format!("{:08X}", u32::from_ne_bytes(word.try_into().expect("four bytes a word")))
     });
     format!("{}:{:04X}", words.collect::<String>(), address.port())
+}
+
+/// True if the kernel will probe the peer at `remote` of a connection on `local` while it is
+/// silent: the timer column says 2.
+pub(crate) fn keeps_alive(local: SocketAddr, remote: SocketAddr) -> bool {
+    let rows = tcp_rows(local.is_ipv6());
+    let row = rows.iter().find(|row| row.local == hex(local) && row.remote == hex(remote));
+    row.expect("a connection has a row in /proc/net/tcp").timer == 2
+}
+
+/// How many descriptors a process has open.
+pub(crate) fn descriptors(pid: Pid) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).expect("a living process of ours").count()
 }
 
 /// Resident memory of a process, in KiB.
