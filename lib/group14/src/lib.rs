@@ -61,6 +61,30 @@ pub fn power(base: &[u8; ELEMENT_LEN], exponent: &[u8; EXPONENT_LEN], out: &mut 
     }
 }
 
+/// As [`power_of_two`] and [`power`], by the portable path whatever the processor has: for tests
+/// and measurements of that path.
+#[doc(hidden)]
+pub mod without_kernel {
+    use super::*;
+
+    static COMB: LazyLock<Comb<portable::Portable>> =
+        LazyLock::new(|| Comb::new(&portable::Portable));
+
+    /// 2^x mod p.
+    pub fn power_of_two(exponent: &[u8; EXPONENT_LEN], out: &mut [u8; ELEMENT_LEN]) {
+        COMB.power(&portable::Portable, exponent, out);
+    }
+
+    /// base^x mod p.
+    pub fn power(
+        base: &[u8; ELEMENT_LEN],
+        exponent: &[u8; EXPONENT_LEN],
+        out: &mut [u8; ELEMENT_LEN],
+    ) {
+        power::power(&portable::Portable, base, exponent, out);
+    }
+}
+
 /// Which arithmetic is in use, for a log line.
 #[must_use]
 pub fn backend() -> &'static str {

@@ -11,6 +11,7 @@ mod replay;
 use records::Case;
 use replay::{Arrival, replay};
 use spiped_proto::crypt::dh::{PeerPublic, public_value, shared_value};
+use spiped_proto::crypt::packet::Opener;
 use spiped_proto::crypt::{HandshakeKeys, Nonces, SessionKeys};
 use spiped_proto::{Role, Secret, SharedKey};
 
@@ -55,6 +56,24 @@ fn every_step_gives_what_the_vectors_say() {
             SessionKeys::derive(&key, &nonces, &Secret::filled(|y| *y = case.array("y_SC")));
         let ((e_c, h_c), (e_s, h_s)) = (session.client(), session.server());
         assert_eq!([*e_c, *h_c, *e_s, *h_s].as_flattened(), case.bytes("dk_2"), "{name}: dk_2");
+    }
+}
+
+/// Packets that come in one read are opened together; their lengths differ.
+#[test]
+fn the_packets_of_the_vectors_open_in_one_run_too() {
+    for case in cases() {
+        let dk_2: [u8; 128] = case.array("dk_2");
+        let (keys, _) = dk_2.as_chunks::<32>();
+        for (letter, cipher_key, mac_key) in [('C', &keys[0], &keys[1]), ('S', &keys[2], &keys[3])]
+        {
+            let join = |what: &str| {
+                [0, 1, 2].map(|n| case.bytes(&format!("{what}_{letter}_{n}"))).concat()
+            };
+            let mut back = Vec::new();
+            let opened = Opener::new((cipher_key, mac_key)).open(&join("packet"), &mut back);
+            assert_eq!((opened, back), (Ok(()), join("data")), "{}", case.name());
+        }
     }
 }
 
