@@ -152,14 +152,13 @@ fn set_up(
     if let Err(error) = process.logger.start_thread() {
         log::warn!("the log has no thread of its own: {error}");
     }
-    for listener in &listeners {
-        log::info!("listening on {}", listener.local());
-    }
+    let bound: Vec<String> =
+        listeners.iter().map(|listener| listener.local().to_string()).collect();
     let what = match options.role {
         Role::Encrypt => "encrypting",
         Role::Decrypt => "decrypting",
     };
-    log::info!("{what} connections to {}", checked.target);
+    let target = checked.target.to_string();
 
     let mut event_loop = EventLoop::new(Settings {
         role: options.role,
@@ -188,6 +187,9 @@ fn set_up(
     }
     // Last: what is left of the descriptors is for connections.
     event_loop.listen(listeners).map_err(|error| End::Failed(format!("cannot listen: {error}")))?;
+    // Said when it is true in full: whoever reads it may send connections, and signals.
+    bound.iter().for_each(|address| log::info!("listening on {address}"));
+    log::info!("{what} connections to {target}");
     Ok(event_loop)
 }
 

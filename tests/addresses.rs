@@ -1,0 +1,131 @@
+//! Every kind of address, at both ends, and names. Next: `spipe.rs`.
+
+mod support;
+
+use support::address::tcp_address;
+use support::kernel::keeps_alive;
+use support::process::{Role, Spiped};
+use support::servers::echo_once;
+use support::tunnel::exchange;
+use support::{Address, DEADLINE, Implementation, Room, Server, holds_within};
+
+use Implementation::{C, Ours};
+
+/// Bytes each way.
+const SOME: u64 = 1 << 20;
+
+/// A tunnel with these addresses at its plain ends and in the middle, both orders of ends.
+fn through(
+    room: &Room,
+    decrypt: Implementation,
+    source: &Address,
+    middle: &Address,
+    target: &Address,
+) {
+    let server = Server::holding_at(target);
+    let decrypting = Spiped::new(decrypt, Role::Decrypt, room, middle, server.address()).start();
+    let encrypting = Spiped::new(Ours, Role::Encrypt, room, source, decrypting.address()).start();
+    let client = encrypting.address().connect().expect("connect");
+    exchange(client, server.accept(), SOME);
+    let client = encrypting.address().connect().expect("connect");
+    exchange(server.accept(), client, SOME);
+}
+
+/// The same with ourselves and, if it is there, with C at the decrypting end.
+fn with_both(test: &str, addresses: impl Fn(&Room) -> [Address; 3]) {
+    for decrypt in [Ours, C] {
+        if decrypt == Ours || support::peer::have_c(test) {
+            let room = Room::new();
+            let [source, middle, target] = addresses(&room);
+            through(&room, decrypt, &source, &middle, &target);
+        }
+    }
+}
+
+fn unix(room: &Room, name: &str) -> Address {
+    Address::Unix(room.path(name))
+}
+
+#[test]
+fn unix_to_tcp_to_unix() {
+    with_both("unix_to_tcp_to_unix", |room| {
+        [unix(room, "source"), Address::any_v4(), unix(room, "target")]
+    });
+}
+
+#[test]
+fn tcp_to_unix_to_tcp() {
+    with_both("tcp_to_unix_to_tcp", |room| {
+        [Address::any_v4(), unix(room, "middle"), Address::any_v4()]
+    });
+}
+
+#[test]
+fn unix_everywhere() {
+    with_both("unix_everywhere", |room| {
+        [unix(room, "source"), unix(room, "middle"), unix(room, "target")]
+    });
+}
+
+#[test]
+fn ipv6_everywhere() {
+    if !support::address::have_ipv6() {
+        return support::skip("ipv6_everywhere", "no IPv6 on loopback");
+    }
+    for target in [Address::any_v6(), Address::any_v4()] {
+        let room = Room::new();
+        // Port 0 is refused in brackets, and without them an IPv6 address begins with a colon.
+        let source = support::address::unused_v6();
+        let middle = support::address::unused_v6();
+        through(&room, Ours, &source, &middle, &target);
+    }
+}
+
+#[test]
+fn names_of_hosts() {
+    let (room, server) = (Room::new(), Server::echo());
+    let target = format!("localhost:{}", server.address().port());
+    let any = Address::any_v4();
+    let decrypting =
+        Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).target(&target).start();
+    let target = format!("localhost:{}", decrypting.address().port());
+    let encrypting =
+        Spiped::new(Ours, Role::Encrypt, &room, &any, decrypting.address()).target(&target).start();
+    echo_once(&mut encrypting.address().connect().expect("connect"), b"by name");
+}
+
+#[test]
+fn outgoing_sockets_are_bound() {
+    // Loopback is 127.0.0.0/8 on Linux: an address of our own, to be seen by the server.
+    for bind in ["127.0.0.2", "[127.0.0.2]", "127.0.0.2:0"] {
+        let (room, server) = (Room::new(), Server::holding());
+        let source = Address::Unix(room.path("source"));
+        let daemon = Spiped::new(Ours, Role::Encrypt, &room, &source, server.address())
+            .flags(&["-b", bind])
+            .start();
+        let _client = daemon.address().connect().expect("connect");
+        let from = server.accept().peer_addr().expect("connected");
+        let from = support::address::tcp_address(&from);
+        assert_eq!(from.ip().to_string(), "127.0.0.2", "-b {bind}");
+    }
+}
+
+#[test]
+fn keep_alive_unless_told_otherwise() {
+    for (flags, kept) in [(&[][..], true), (&["-j"][..], false)] {
+        let (room, server) = (Room::new(), Server::holding());
+        let daemon = Spiped::new(Ours, Role::Encrypt, &room, &Address::any_v4(), server.address())
+            .flags(flags)
+            .start();
+        let client = daemon.address().connect().expect("connect");
+        let target = server.accept();
+        // The daemon's sockets, seen from the other ends of both connections.
+        for ours in [&client, &target] {
+            let local = tcp_address(&ours.local_addr().expect("connected"));
+            let remote = tcp_address(&ours.peer_addr().expect("connected"));
+            let seen = || keeps_alive(remote, local) == kept;
+            // Another timer may be running for a moment.
+            assert!(holds_within(DEADLINE, seen), "{flags:?}: kept alive is not {kept}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Documents that cannot drift: options in --help are those of the manual pages, and the code
+//! layout in README.md is that of the tree.
+//!
+//! It owns facts that are written down twice. Next: nothing; this is the last one.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::process::run;
+use support::{Implementation::Ours, Program};
+
+/// The project.
+fn root() -> PathBuf {
+    env!("CARGO_MANIFEST_DIR").into()
+}
+
+fn read(path: &str) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// An option: its short name, if it has one, its long name, and whether it takes a value.
+type Switch = (Option<String>, String, bool);
+
+/// The options of `--help`: lines like `  -s, --source <ADDR>  text` or `      --syslog  text`.
+fn options_in_help(program: Program) -> BTreeSet<Switch> {
+    let finished = run(Command::new(Ours.path(program)).arg("--help"), b"");
+    assert!(finished.status.success(), "{}", finished.stderr);
+    let text = String::from_utf8(finished.stdout).expect("UTF-8");
+    let parse = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let short = words.first()?.strip_suffix(',').filter(|word| word.starts_with('-'));
+        let rest = if short.is_some() { &words[1..] } else { &words[..] };
+        let long = rest.first()?.strip_prefix("--")?;
+        let value = rest.get(1).is_some_and(|word| word.starts_with('<'));
+        Some((short.map(|short| short[1..].to_owned()), long.to_owned(), value))
+    };
+    text.lines().filter_map(parse).collect()
+}
+
+/// The options of a manual page: lines like `.It Fl s Ar addr , Fl -source Ar addr`.
+fn options_in_page(page: &str) -> BTreeSet<Switch> {
+    let parse = |line: &str| {
+        let line = line.strip_prefix(".It Fl ")?;
+        let names = line.split(" , Fl ").map(|name| {
+            let (name, value) = name.split_once(' ').unwrap_or((name, ""));
+            assert!(value.is_empty() || value.starts_with("Ar "), "{page}: {line}");
+            (name.to_owned(), !value.is_empty())
+        });
+        let names: Vec<(String, bool)> = names.collect();
+        let (long, value) = names.last()?;
+        let long = long.strip_prefix('-').unwrap_or_else(|| panic!("{page}: no long name: {line}"));
+        assert!(names.iter().all(|name| name.1 == *value), "{page}: value or not? {line}");
+        let short = (names.len() == 2).then(|| names[0].0.clone());
+        Some((short, long.to_owned(), *value))
+    };
+    read(page).lines().filter_map(parse).collect()
+}
+
+#[test]
+fn help_and_manual_pages_agree() {
+    for (program, page) in [(Program::Spiped, "man/spiped.1"), (Program::Spipe, "man/spipe.1")] {
+        let (help, manual) = (options_in_help(program), options_in_page(page));
+        assert!(help.len() > 5, "the options of --help are not understood: {help:?}");
+        let missing: Vec<_> = help.difference(&manual).collect();
+        let extra: Vec<_> = manual.difference(&help).collect();
+        assert!(missing.is_empty(), "in --help, but not so in {page}: {missing:?}");
+        assert!(extra.is_empty(), "in {page}, but not so in --help: {extra:?}");
+    }
+}
+
+#[test]
+fn manual_pages_lint_clean() {
+    if Command::new("mandoc").arg("-V").output().is_err() {
+        assert!(!support::in_ci(), "mandoc is not installed");
+        return support::skip("manual_pages_lint_clean", "mandoc is not installed");
+    }
+    for page in ["man/spiped.1", "man/spipe.1"] {
+        let finished =
+            run(Command::new("mandoc").args(["-Tlint", "-Wwarning"]).arg(root().join(page)), b"");
+        let said = String::from_utf8_lossy(&finished.stdout).into_owned() + &finished.stderr;
+        assert!(finished.status.success(), "{page}: {}\n{said}", finished.status);
+        assert_eq!(said, "", "{page}");
+    }
+}
+
+/// The paths in README's code layout: first words in the block below that heading.
+fn layout() -> BTreeSet<String> {
+    let readme = read("README.md");
+    let (_, rest) = readme.split_once("\n## Code layout\n").expect("README.md has a code layout");
+    let block = rest.split("```").nth(1).expect("a fenced block below the heading");
+    let paths = block.lines().filter_map(|line| line.split_once(" -- "));
+    paths.map(|(path, _)| path.trim().to_owned()).collect()
+}
+
+#[test]
+fn paths_in_the_readme_exist() {
+    let paths = layout();
+    assert!(paths.len() > 10, "the layout is not understood: {paths:?}");
+    for path in &paths {
+        assert!(root().join(path).exists(), "README.md names {path}, which does not exist");
+        let slash = path.ends_with('/');
+        assert_eq!(slash, root().join(path).is_dir(), "{path}: a directory ends with a slash");
+    }
+}
+
+/// True if the layout names `path`, or something in it.
+fn named(paths: &BTreeSet<String>, path: &str) -> bool {
+    paths
+        .iter()
+        .any(|named| named.trim_end_matches('/') == path || named.starts_with(&format!("{path}/")))
+}
+
+#[test]
+fn the_readme_names_every_part_of_the_tree() {
+    let paths = layout();
+    // Hidden entries and what a build makes are no parts of the tree.
+    let entries = std::fs::read_dir(root())
+        .expect("the project")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("names are UTF-8"));
+    for entry in entries.filter(|entry| !entry.starts_with('.') && !ignored(entry)) {
+        assert!(named(&paths, &entry), "README.md does not name {entry}");
+    }
+    for parent in ["src", "lib"] {
+        let mut dirs = Vec::new();
+        source_dirs(&root().join(parent), &mut dirs);
+        assert!(!dirs.is_empty(), "no sources in {parent}");
+        for dir in dirs {
+            let dir = dir.strip_prefix(root()).expect("below the project").display().to_string();
+            assert!(named(&paths, &dir), "README.md names nothing in {dir}");
+        }
+    }
+}
+
+/// What .gitignore says is not ours: build directories and pidfiles.
+fn ignored(entry: &str) -> bool {
+    read(".gitignore").lines().any(|line| {
+        line.trim_start_matches('/').trim_end_matches('/') == entry
+            || line.strip_prefix('*').is_some_and(|end| entry.ends_with(end))
+    })
+}
+
+/// The directories below `dir` that contain Rust files.
+fn source_dirs(dir: &Path, found: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(dir).expect("a directory of the project");
+    let paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    if paths.iter().any(|path| path.extension().is_some_and(|end| end == "rs")) {
+        found.push(dir.to_owned());
+    }
+    for path in paths.iter().filter(|path| path.is_dir() && !path.ends_with("target")) {
+        source_dirs(path, found);
+    }
+}

@@ -1,0 +1,177 @@
+//! A peer that speaks the spiped protocol by hand, so that a test can break it at any byte.
+//!
+//! [`Raw::client`] plays the encrypting side, [`Raw::server`] the decrypting one, each on a
+//! connected socket; [`Handshake`] is for those who stop half way. Afterwards packets are made
+//! by [`Direction::seal`] and sent in whatever shape the test wants. Next: `tests/hostile.rs`.
+
+use std::io::{self, Read, Write};
+
+use socket2::Socket;
+
+pub(crate) use super::raw_crypt::{Direction, MOST, NONCE, PACKET, PUBLIC};
+use super::raw_crypt::{derive, mac, one, public, shared};
+
+/// The side a raw peer plays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Encrypting: its value goes first.
+    Client,
+    /// Decrypting.
+    Server,
+}
+
+/// What a raw peer offers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    /// A fresh Diffie-Hellman value.
+    Forward,
+    /// The value 1, as with `-f`.
+    None,
+}
+
+/// A handshake after the exchange of nonces.
+pub(crate) struct Handshake {
+    socket: Socket,
+    secret: Vec<u8>,
+    side: Side,
+    nonces: [u8; 2 * NONCE],
+    exponent: Option<Vec<u8>>,
+}
+
+/// A peer after the handshake.
+pub(crate) struct Raw {
+    /// The connection.
+    pub(crate) socket: Socket,
+    /// What this side sends with.
+    pub(crate) sealing: Direction,
+    /// What this side receives with.
+    pub(crate) opening: Direction,
+}
+
+/// Random bytes. A repeated nonce would do no harm here, but would prove less.
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut source = std::fs::File::open("/dev/urandom").expect("/dev/urandom");
+    source.read_exact(&mut bytes).expect("/dev/urandom has no end");
+    bytes
+}
+
+impl Handshake {
+    /// Sends a nonce and reads the peer's.
+    pub(crate) fn start(
+        mut socket: Socket,
+        secret: &[u8],
+        side: Side,
+        secrecy: Secrecy,
+    ) -> io::Result<Self> {
+        let ours: [u8; NONCE] = random();
+        let mut theirs = [0; NONCE];
+        socket.write_all(&ours)?;
+        socket.read_exact(&mut theirs)?;
+        let (client, server) = if side == Side::Client { (ours, theirs) } else { (theirs, ours) };
+        let mut nonces = [0; 2 * NONCE];
+        nonces[..NONCE].copy_from_slice(&client);
+        nonces[NONCE..].copy_from_slice(&server);
+        let exponent = (secrecy == Secrecy::Forward).then(|| random::<32>().to_vec());
+        Ok(Self { socket, secret: secret.to_owned(), side, nonces, exponent })
+    }
+
+    /// The connection.
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.socket
+    }
+
+    /// This side's value and its MAC.
+    pub(crate) fn public(&self) -> [u8; PUBLIC] {
+        self.public_of(&self.exponent.as_ref().map_or_else(one, |exponent| public(exponent)))
+    }
+
+    /// Any value at all, with the MAC of this side.
+    pub(crate) fn public_of(&self, value: &[u8; 256]) -> [u8; PUBLIC] {
+        let mut message = [0; PUBLIC];
+        message[..256].copy_from_slice(value);
+        message[256..].copy_from_slice(&mac(&self.mac_key(self.side), &[value]));
+        message
+    }
+
+    /// Reads the peer's value; panics if its MAC is wrong.
+    pub(crate) fn read_public(&mut self) -> io::Result<[u8; 256]> {
+        let mut message = [0; PUBLIC];
+        self.socket.read_exact(&mut message)?;
+        let (value, tag) = message.split_at(256);
+        let peer = if self.side == Side::Client { Side::Server } else { Side::Client };
+        assert_eq!(tag, mac(&self.mac_key(peer), &[value]), "MAC of the peer's value");
+        Ok(value.try_into().expect("256 bytes"))
+    }
+
+    /// Sends this side's value, reads the peer's in the order of the protocol, makes the keys.
+    pub(crate) fn finish(mut self) -> io::Result<Raw> {
+        let message = self.public();
+        let peer = if self.side == Side::Client {
+            self.socket.write_all(&message)?;
+            self.read_public()?
+        } else {
+            let peer = self.read_public()?;
+            self.socket.write_all(&message)?;
+            peer
+        };
+        Ok(self.keyed(&peer))
+    }
+
+    /// The packets' keys, given the peer's value.
+    pub(crate) fn keyed(self, peer: &[u8; 256]) -> Raw {
+        let (sealing, opening) = self.directions(peer);
+        Raw { socket: self.socket, sealing, opening }
+    }
+
+    /// What this side sends with and receives with. Without forward secrecy the peer's value
+    /// does not matter, so packets can be made before it is known.
+    pub(crate) fn directions(&self, peer: &[u8; 256]) -> (Direction, Direction) {
+        let common = self.exponent.as_ref().map_or_else(one, |exponent| shared(peer, exponent));
+        let keys: [u8; 128] = derive(&self.secret, &[&self.nonces, &common]);
+        let (client, server) = (Direction::new(&keys[..64]), Direction::new(&keys[64..]));
+        if self.side == Side::Client { (client, server) } else { (server, client) }
+    }
+
+    fn mac_key(&self, side: Side) -> [u8; 32] {
+        let keys: [u8; 64] = derive(&self.secret, &[&self.nonces]);
+        let half = if side == Side::Client { &keys[..32] } else { &keys[32..] };
+        half.try_into().expect("32 bytes")
+    }
+}
+
+impl Raw {
+    /// Plays the encrypting side.
+    pub(crate) fn client(socket: Socket, secret: &[u8], secrecy: Secrecy) -> io::Result<Self> {
+        Handshake::start(socket, secret, Side::Client, secrecy)?.finish()
+    }
+
+    /// Plays the decrypting side.
+    pub(crate) fn server(socket: Socket, secret: &[u8], secrecy: Secrecy) -> io::Result<Self> {
+        Handshake::start(socket, secret, Side::Server, secrecy)?.finish()
+    }
+
+    /// Sends data, in packets of up to 1024 bytes.
+    pub(crate) fn send(&mut self, data: &[u8]) -> io::Result<()> {
+        let packets: Vec<u8> =
+            data.chunks(MOST).flat_map(|chunk| self.sealing.seal(chunk)).collect();
+        self.socket.write_all(&packets)
+    }
+
+    /// Receives a packet.
+    pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
+        let mut packet = [0; PACKET];
+        self.socket.read_exact(&mut packet)?;
+        Ok(self.opening.open(&packet))
+    }
+
+    /// Receives packets until `count` bytes are there.
+    pub(crate) fn receive_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut data = Vec::new();
+        while data.len() < count {
+            data.extend(self.receive()?);
+        }
+        assert_eq!(data.len(), count, "no more than was asked for");
+        Ok(data)
+    }
+}

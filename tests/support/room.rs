@@ -1,0 +1,57 @@
+//! A temporary directory with a key file: everything a test leaves behind goes with it, also
+//! daemons: a process that names the directory in its arguments is killed.
+//! Next: `tunnel.rs`.
+
+use std::path::{Path, PathBuf};
+
+/// The temporary directory of one test.
+pub(crate) struct Room {
+    dir: tempfile::TempDir,
+}
+
+impl Room {
+    /// A new directory with a key file in it.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("spiped-").tempdir().expect("temp dir");
+        let room = Self { dir };
+        std::fs::write(room.key(), room.secret()).expect("key file");
+        std::fs::write(room.wrong_key(), b"some other secret").expect("key file");
+        room
+    }
+
+    /// A path in the directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The directory itself.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The key file.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.path("key")
+    }
+
+    /// Another key file, with another secret.
+    pub(crate) fn wrong_key(&self) -> PathBuf {
+        self.path("wrong-key")
+    }
+
+    /// The bytes in the key file: different in every room, so that a daemon of another test
+    /// can never be mistaken for ours.
+    pub(crate) fn secret(&self) -> Vec<u8> {
+        format!("the secret of {}\n", self.dir.path().display()).into_bytes()
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        // Nobody else's process can name a directory that is ours alone.
+        for pid in super::kernel::processes_naming(self.dir()) {
+            // It may have ended meanwhile.
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+        }
+    }
+}
