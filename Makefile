@@ -12,7 +12,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
 PAGES = man/spiped.1 man/spipe.1
 
-.PHONY: all install uninstall check test demo clean
+.PHONY: all install uninstall check test demo timing clean
 
 all:
 	$(CARGO) build --release --locked
@@ -48,6 +48,10 @@ test:
 
 demo: all
 	$(CARGO) run --release --locked --quiet --example demo
+
+# Statistics about secrets and time, to be looked at: nothing here passes or fails.
+timing:
+	$(CARGO) bench --locked -p spiped-proto --bench timing
 
 clean:
 	$(CARGO) clean
