@@ -143,12 +143,16 @@ fn ignored(entry: &str) -> bool {
     })
 }
 
-/// The directories below `dir` that contain Rust files.
+/// The directories below `dir` that contain Rust files; what is beneath tests and benchmarks is
+/// their own affair.
 fn source_dirs(dir: &Path, found: &mut Vec<PathBuf>) {
     let entries = std::fs::read_dir(dir).expect("a directory of the project");
     let paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
     if paths.iter().any(|path| path.extension().is_some_and(|end| end == "rs")) {
         found.push(dir.to_owned());
+    }
+    if dir.ends_with("tests") || dir.ends_with("benches") {
+        return;
     }
     for path in paths.iter().filter(|path| path.is_dir() && !path.ends_with("target")) {
         source_dirs(path, found);
