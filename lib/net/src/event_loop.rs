@@ -94,6 +94,8 @@ pub struct EventLoop {
     waker: Arc<Waker>,
     shared: Shared,
     scratch: Scratch,
+    /// Bytes that wait to be written, in all connections together.
+    waiting: usize,
     slots: Slab<Slot>,
     run_queue: VecDeque<usize>,
     timers: crate::timer::Timers,
@@ -134,6 +136,7 @@ impl EventLoop {
                 keepalive: settings.keepalive,
             },
             scratch: Scratch::new(),
+            waiting: 0,
             slots: Slab::new(),
             run_queue: VecDeque::new(),
             timers: crate::timer::Timers::default(),
@@ -263,8 +266,11 @@ impl EventLoop {
                 registry: self.poll.registry(),
                 shared: &self.shared,
                 scratch: &mut self.scratch,
+                waiting: self.waiting,
             };
+            let before = entry.relay.waiting();
             let pumped = entry.relay.pump(&mut ctx);
+            self.waiting = self.waiting + entry.relay.waiting() - before;
             let deadline = if pumped == Pumped::Done { None } else { entry.relay.poll_timeout() };
             self.timers.set(slot, &mut entry.armed, deadline);
             match pumped {
@@ -308,6 +314,7 @@ impl EventLoop {
             registry: self.poll.registry(),
             shared: &self.shared,
             scratch: &mut self.scratch,
+            waiting: self.waiting,
         };
         log::debug!("connection from {peer}");
         let relay = Relay::new(transport, peer, &mut ctx)?;

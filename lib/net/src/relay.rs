@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use mio::event::Event as MioEvent;
 use mio::{Registry, Token};
-use spiped_proto::wire::{BATCH_PACKETS, PACKET_LEN};
+use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
 use spiped_proto::{Authenticated, CloseReason, Config, Conn, Entropy, Event, Input, Role, Side};
 
 use crate::addr::Endpoint;
@@ -26,6 +26,14 @@ use end::End;
 
 /// The most that is read in one system call: 60 packets, or what makes 60 packets.
 const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
+
+/// The most that is read in one system call while much waits to be written already: what makes 8
+/// packets, as C spiped does.
+const SMALL_READ: usize = 8 * PACKET_DATA_LEN;
+
+/// Bytes that may wait to be written, in all connections together, before reads become small. One
+/// that stalls keeps what was read last, so this bounds what thousands that stall cost.
+const MUCH_WAITING: usize = 4 << 20;
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
 const READS_PER_TURN: usize = 4;
@@ -58,11 +66,17 @@ pub(crate) struct Context<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) shared: &'a Shared,
     pub(crate) scratch: &'a mut Scratch,
+    /// Bytes that wait to be written, in all connections together.
+    pub(crate) waiting: usize,
 }
 
 impl Context<'_> {
     fn token(&self, side: Side) -> Token {
         Source::Relay(self.slot, side).into()
+    }
+
+    fn most_read(&self) -> usize {
+        if self.waiting > MUCH_WAITING { SMALL_READ } else { MAX_READ }
     }
 }
 
@@ -193,6 +207,11 @@ impl Relay {
         core.into_iter().chain(connector).min()
     }
 
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        [&self.plain, &self.encrypted].into_iter().flatten().map(End::waiting).sum()
+    }
+
     /// One turn: everything that can be done now, within the budget.
     pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) -> Pumped {
         let mut more = false;
@@ -295,7 +314,7 @@ impl Relay {
         for _ in 0..READS_PER_TURN {
             self.flush(ctx.now);
             self.handle_events(ctx);
-            let limit = self.read_limit(from);
+            let limit = self.read_limit(from).min(ctx.most_read());
             if limit == 0 {
                 return false;
             }

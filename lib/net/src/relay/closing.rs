@@ -99,7 +99,7 @@ fn flush_both(plain: &mut Option<End>, encrypted: &mut Option<End>) -> Result<bo
     for (side, end) in [(Side::Plain, plain), (Side::Encrypted, encrypted)] {
         let Some(end) = end else { continue };
         end.flush().map_err(|error| CloseReason::WriteFailed(side, error.kind()))?;
-        done &= !end.is_waiting();
+        done &= end.waiting() == 0;
     }
     Ok(done)
 }

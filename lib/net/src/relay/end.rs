@@ -94,7 +94,7 @@ impl End {
         match self.writing {
             Writing::Failed => 0,
             Writing::Open | Writing::Ending | Writing::Shut => {
-                self.pending.len() - self.written + self.transport.unsent()
+                self.waiting() + self.transport.unsent()
             }
         }
     }
@@ -150,7 +150,7 @@ impl End {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.writing = Writing::Failed;
-                    self.pending = Vec::new();
+                    (self.pending, self.written) = (Vec::new(), 0);
                     return Err(error);
                 }
             }
@@ -173,9 +173,9 @@ impl End {
         self.transport.shutdown_write();
     }
 
-    /// Whether something waits to be written.
-    pub(super) fn is_waiting(&self) -> bool {
-        !self.pending.is_empty()
+    /// Bytes that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.pending.len() - self.written
     }
 
     /// Closes with a reset, where there is one.
