@@ -49,7 +49,7 @@ pub(crate) fn compress<const L: usize>(
     true
 }
 
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn lanes<const L: usize>(states: &mut [State; L], blocks: [&[[u8; BLOCK_LEN]]; L]) {
     let mut abef = [_mm_set_epi64x(0, 0); L];
     let mut cdgh = abef;
@@ -94,7 +94,7 @@ fn lanes<const L: usize>(states: &mut [State; L], blocks: [&[[u8; BLOCK_LEN]]; L
 
 /// Four rounds of every lane before the next four of any: that is the interleaving.
 #[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn row<const L: usize, const R: usize>(
     abef: &mut [__m128i; L],
     cdgh: &mut [__m128i; L],
@@ -114,7 +114,7 @@ fn row<const L: usize, const R: usize>(
 
 /// The four words of the schedule that take the place of the oldest four, at `at`.
 #[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn next_words(w: &[__m128i; 4], at: usize) -> __m128i {
     let (w0, w1, w2, w3) = (w[at], w[(at + 1) % 4], w[(at + 2) % 4], w[(at + 3) % 4]);
     let sum = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w1), _mm_alignr_epi8(w3, w2, 4));
@@ -122,7 +122,7 @@ fn next_words(w: &[__m128i; 4], at: usize) -> __m128i {
 }
 
 #[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn load_block(block: &[u8; BLOCK_LEN]) -> [__m128i; 4] {
     let big_endian = _mm_set_epi64x(0x0c0d_0e0f_0809_0a0b, 0x0405_0607_0001_0203);
     let at = block.as_ptr().cast::<__m128i>();
@@ -140,7 +140,7 @@ fn load_block(block: &[u8; BLOCK_LEN]) -> [__m128i; 4] {
 
 /// From words A to H to the vectors A B E F and C D G H (highest word first).
 #[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn load_state(state: &State) -> (__m128i, __m128i) {
     let at = state.as_ptr().cast::<__m128i>();
     // SAFETY: a state is two unaligned vectors long.
@@ -152,7 +152,7 @@ fn load_state(state: &State) -> (__m128i, __m128i) {
 
 /// And back.
 #[inline]
-#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
+#[target_feature(enable = "sha,ssse3,sse4.1")]
 fn store_state(state: &mut State, abef: __m128i, cdgh: __m128i) {
     let feba = _mm_shuffle_epi32(abef, 0x1b);
     let dchg = _mm_shuffle_epi32(cdgh, 0xb1);
