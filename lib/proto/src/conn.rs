@@ -335,7 +335,7 @@ impl Conn {
             Ok(Progress::Waiting(handshake)) => {
                 self.state = State::Handshake { handshake, received: Vec::new() };
             }
-            Ok(Progress::Done(established)) => self.open(*established),
+            Ok(Progress::Done(established)) => self.open(established),
             Err(error) => {
                 self.events.push(Event::Closed(CloseReason::Handshake(error)));
                 self.deadline = None;

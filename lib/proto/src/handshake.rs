@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::crypt::dh::{self, ONE, PeerPublic};
 use crate::crypt::packet::{Opener, Sealer};
 use crate::crypt::{HandshakeKeys, Nonces, SessionKeys, SharedKey, tags_match};
-use crate::secret::Secret;
+use crate::secret::{Secret, with_wiped_stack};
 use crate::wire::{EXPONENT_LEN, MAC_LEN, NONCE_LEN, PUBLIC_LEN, PUBLIC_MESSAGE_LEN};
 
 /// Which end of the encrypted pipe we are.
@@ -126,7 +126,7 @@ pub(crate) enum Handshake {
 #[derive(Debug)]
 pub(crate) enum Progress {
     Waiting(Handshake),
-    Done(Box<Established>),
+    Done(Established),
 }
 
 impl Handshake {
@@ -156,16 +156,16 @@ impl Handshake {
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress, HandshakeError> {
-        match self {
+        with_wiped_stack(|| match self {
             Self::AwaitNonce(state) => {
                 let nonce = message.first_chunk().expect("awaited_len() is NONCE_LEN");
                 Ok(Progress::Waiting(Self::AwaitPublic(state.handle(nonce, out))))
             }
             Self::AwaitPublic(state) => {
                 let message = message.first_chunk().expect("awaited_len() is PUBLIC_MESSAGE_LEN");
-                state.handle(message, out).map(|done| Progress::Done(Box::new(done)))
+                state.handle(message, out).map(Progress::Done)
             }
-        }
+        })
     }
 }
 

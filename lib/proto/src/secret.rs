@@ -65,6 +65,30 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
+/// Bytes of the stack that [`with_wiped_stack`] overwrites: several times what any step of the
+/// handshake uses.
+const WIPED_STACK: usize = 32 * 1024;
+
+/// Runs `work`, then overwrites the stack that it has used.
+///
+/// Libraries compute with copies of what they are given, in variables that nobody wipes. They lie
+/// just below the frame of whoever calls this, and so does what the wiping writes.
+pub(crate) fn with_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
+    #[inline(never)]
+    fn run<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    #[inline(never)]
+    fn wipe() {
+        let mut stack = [0u8; WIPED_STACK];
+        stack.zeroize();
+        core::hint::black_box(&stack);
+    }
+    let result = run(work);
+    wipe();
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

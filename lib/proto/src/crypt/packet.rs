@@ -42,7 +42,8 @@ type Packet = [u8; PACKET_LEN];
 /// Packets whose tags are computed together.
 const RUN: usize = BATCH_PACKETS;
 
-/// The keys of one direction and the number of its next packet.
+/// The keys of one direction and the number of its next packet. Boxed at once: what the cipher and
+/// the MAC make of the keys stays at one address, and is wiped there when dropped.
 struct Direction {
     cipher: Aes256Enc,
     mac: HmacKey,
@@ -50,8 +51,9 @@ struct Direction {
 }
 
 impl Direction {
-    fn new((cipher_key, mac_key): (&[u8; 32], &[u8; 32])) -> Self {
-        Self { cipher: Aes256Enc::new(cipher_key.into()), mac: HmacKey::new(mac_key), next: 0 }
+    fn new((cipher_key, mac_key): (&[u8; 32], &[u8; 32])) -> Box<Self> {
+        let cipher = Aes256Enc::new(cipher_key.into());
+        Box::new(Self { cipher, mac: HmacKey::new(mac_key), next: 0 })
     }
 
     /// AES-256-CTR over one body; the counter block is be64(packet number) || be64(block number).
@@ -90,7 +92,7 @@ impl fmt::Debug for Direction {
 
 /// Turns the bytes of one direction into packets.
 #[derive(Debug)]
-pub struct Sealer(Direction);
+pub struct Sealer(Box<Direction>);
 
 impl Sealer {
     /// Starts with packet 0 under the direction's cipher key and MAC key.
@@ -126,7 +128,7 @@ impl Sealer {
 
 /// Turns the packets of one direction back into bytes.
 #[derive(Debug)]
-pub struct Opener(Direction);
+pub struct Opener(Box<Direction>);
 
 impl Opener {
     /// Starts with packet 0 under the direction's cipher key and MAC key.
