@@ -4,6 +4,7 @@
 //! `spiped -e`; its plain side is a socket pair that two threads join to stdin and stdout
 //! (`stdio.rs`). The loop is `event_loop.rs` of lib/net.
 
+use std::io;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::pause::{Pause, Woken};
-use spiped_net::signal::{self, Signal};
+use spiped_net::signal::{self, Signal, Signals};
 use spiped_net::{EventLoop, OnTerminate, Outcome, Settings};
 use spiped_proto::Role;
 
@@ -52,9 +53,9 @@ fn run(options: &Options) -> Result<Option<Signal>, String> {
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let bind = bind.map_err(|error| format!("-b {error}"))?;
     let key = key::read(&options.key_file)?;
-    let targets = target.resolve().map_err(|error| error.to_string())?;
+    let targets = target.resolve().map_err(|error| format!("-t: {error}"))?;
     let bind: Vec<Endpoint> = match bind {
-        Some(address) => address.resolve().map_err(|error| error.to_string())?,
+        Some(address) => address.resolve().map_err(|error| format!("-b: {error}"))?,
         None => Vec::new(),
     };
 
@@ -71,7 +72,7 @@ fn run(options: &Options) -> Result<Option<Signal>, String> {
         on_terminate: OnTerminate::Stop,
     })
     .and_then(|mut event_loop| {
-        event_loop.watch_signals()?;
+        event_loop.watch(Signals::new()?)?;
         let (stdio, plain) = Stdio::start()?;
         event_loop.adopt(plain)?;
         Ok((event_loop, stdio))
@@ -84,7 +85,9 @@ fn run(options: &Options) -> Result<Option<Signal>, String> {
         Outcome::Signal(signal) => return Ok(Some(signal)),
         Outcome::Idle(reason) => reason,
     };
-    if let Some(signal) = hand_over(stdio)? {
+    // The loop closes the plain side's last socket here, which is the end of what stdout gets.
+    let signals = event_loop.into_signals();
+    if let Some(signal) = hand_over(stdio, signals)? {
         return Ok(Some(signal));
     }
     match reason {
@@ -95,9 +98,10 @@ fn run(options: &Options) -> Result<Option<Signal>, String> {
 
 /// Waits until stdout has every byte that was received, or a signal comes: whoever reads it may
 /// take its time.
-fn hand_over(stdio: Stdio) -> Result<Option<Signal>, String> {
-    let describe = |error| format!("cannot wait for standard output: {error}");
-    let mut pause = Pause::new().map_err(describe)?;
+fn hand_over(stdio: Stdio, signals: io::Result<Option<Signals>>) -> Result<Option<Signal>, String> {
+    let describe = |error: io::Error| format!("cannot wait for standard output: {error}");
+    let signals = signals.and_then(|signals| signals.map_or_else(Signals::new, Ok));
+    let mut pause = signals.and_then(Pause::new).map_err(describe)?;
     let waker = pause.waker();
     let handing_over = thread::Builder::new().spawn(move || {
         stdio.finish();

@@ -4,6 +4,7 @@
 //! the process. Refuses to look up anything later: the background thread of `dns.rs` in lib/net
 //! does. Next: `run.rs`.
 
+use std::io;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -15,31 +16,32 @@ use spiped_net::signal::Signal;
 /// Time between a failed look-up and the next.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Why there are no addresses.
-pub(super) enum LookupError {
-    /// One line for the user.
-    Failed(String),
+/// Looks the address up once; a failure is final.
+///
+/// # Errors
+///
+/// One line that does not name the option.
+pub(super) fn once(address: &Address) -> Result<Vec<Endpoint>, String> {
+    address.resolve().map_err(|error| error.to_string())
+}
+
+/// What a patient look-up has come to.
+pub(super) enum Found {
+    Addresses(Vec<Endpoint>),
     /// A signal came first.
     Signal(Signal),
 }
 
-impl<E: std::error::Error> From<E> for LookupError {
-    fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-/// Looks the address up once; a failure is final.
-pub(super) fn once(address: &Address) -> Result<Vec<Endpoint>, LookupError> {
-    Ok(address.resolve()?)
-}
-
-/// Looks the address up until it works (`-D`).
-pub(super) fn until_it_works(address: &Address) -> Result<Vec<Endpoint>, LookupError> {
-    if !address.is_name() {
-        return once(address);
-    }
-    let mut pause = Pause::new()?;
+/// Looks the address of `option` up until it works (`-D`), or a signal comes.
+///
+/// # Errors
+///
+/// If the system does not let us wait.
+pub(super) fn until_it_works(
+    option: &str,
+    address: &Address,
+    pause: &mut Pause,
+) -> io::Result<Found> {
     let mut last_error = None;
     loop {
         // On a thread, because a look-up can take half a minute and no signal would be seen.
@@ -53,7 +55,7 @@ pub(super) fn until_it_works(address: &Address) -> Result<Vec<Endpoint>, LookupE
         })?;
         let resolved = loop {
             match pause.wait(None)? {
-                Woken::Signal(signal) => return Err(LookupError::Signal(signal)),
+                Woken::Signal(signal) => return Ok(Found::Signal(signal)),
                 Woken::Called | Woken::TimeUp => {}
             }
             if let Ok(resolved) = answer.try_recv() {
@@ -61,19 +63,19 @@ pub(super) fn until_it_works(address: &Address) -> Result<Vec<Endpoint>, LookupE
             }
         };
         match resolved {
-            Ok(endpoints) => return Ok(endpoints),
+            Ok(endpoints) => return Ok(Found::Addresses(endpoints)),
             Err(error) => {
                 let text = error.to_string();
                 if last_error.as_ref() == Some(&text) {
-                    log::debug!("{text}");
+                    log::debug!("{option}: {text}");
                 } else {
-                    log::warn!("{text}; trying again every second (-D)");
+                    log::warn!("{option}: {text}; trying again every second (-D)");
                 }
                 last_error = Some(text);
             }
         }
         if let Woken::Signal(signal) = pause.wait(Some(RETRY))? {
-            return Err(LookupError::Signal(signal));
+            return Ok(Found::Signal(signal));
         }
     }
 }

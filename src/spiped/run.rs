@@ -14,13 +14,14 @@ use log::LevelFilter;
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::dns::Refresher;
 use spiped_net::listener::{self, Listener};
-use spiped_net::signal::{self, Signal};
+use spiped_net::pause::Pause;
+use spiped_net::signal::{self, Signal, Signals};
 use spiped_net::{EventLoop, OnTerminate, Outcome, Settings, limits};
 use spiped_proto::{Role, SharedKey};
 
 use super::args::{self, Options};
 use super::daemon::{self, Starting, Stderr};
-use super::lookup::{self, LookupError};
+use super::lookup::{self, Found};
 use super::pidfile::Pidfile;
 use super::user::UserSpec;
 use crate::key;
@@ -53,19 +54,6 @@ enum End {
     Failed(String),
     /// A signal came.
     Signal(Signal),
-}
-
-impl From<LookupError> for End {
-    fn from(error: LookupError) -> Self {
-        match error {
-            LookupError::Failed(text) => Self::Failed(text),
-            LookupError::Signal(signal) => Self::Signal(signal),
-        }
-    }
-}
-
-fn failed(error: impl Display) -> End {
-    End::Failed(error.to_string())
 }
 
 /// An error that does not name the option it is about.
@@ -112,43 +100,85 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     }
 
     // With -D whoever started us need not wait for names; without, only until all is bound.
-    let background = !options.foreground;
-    if background && options.wait_for_dns {
+    // Signals are caught when no fork is ahead: parent and child would share what catches them.
+    let patient = options.wait_for_dns;
+    if !options.foreground && patient {
         process.daemonize(options)?;
         process.release(options)?;
     }
-    let look_up = if options.wait_for_dns { lookup::until_it_works } else { lookup::once };
-    let sources = look_up(&checked.source)?;
-    let targets = look_up(&checked.target)?;
-    let bind = checked.bind.as_ref().map_or(Ok(Vec::new()), look_up)?;
-    let listeners = listener::bind_all(&sources).map_err(failed)?;
-    if background && !options.wait_for_dns {
-        process.daemonize(options)?;
-    }
+    let early = (options.foreground || patient).then(catch_signals).transpose()?;
+    let (addresses, early) = match early {
+        Some(signals) if patient => {
+            let (addresses, signals) = look_up_patiently(&checked, signals)?;
+            (addresses, Some(signals))
+        }
+        early => (look_up(&checked)?, early),
+    };
+    let listeners = listener::bind_all(&addresses.sources).map_err(|error| of("-s:", error))?;
+    let signals = match early {
+        Some(signals) => signals,
+        None => {
+            process.daemonize(options)?;
+            catch_signals()?
+        }
+    };
 
     if let Some(user) = &checked.user {
-        user.apply().map_err(failed)?;
+        user.apply().map_err(|error| of("-u:", error))?;
     }
-    let event_loop = set_up(options, checked, Endpoints { listeners, targets, bind }, process)?;
+    let event_loop = set_up(options, checked, addresses, listeners, signals, process)?;
     process.release(options)?;
     Ok(event_loop)
 }
 
+fn catch_signals() -> Result<Signals, End> {
+    Signals::new().map_err(|error| End::Failed(format!("cannot react to signals: {error}")))
+}
+
 /// What the addresses of the command line have become.
-struct Endpoints {
-    listeners: Vec<Listener>,
+struct Addresses {
+    sources: Vec<Endpoint>,
     targets: Vec<Endpoint>,
     bind: Vec<Endpoint>,
+}
+
+/// Looks every name up once.
+fn look_up(checked: &Checked) -> Result<Addresses, End> {
+    let once = |option, address| lookup::once(address).map_err(|error| of(option, error));
+    Ok(Addresses {
+        sources: once("-s:", &checked.source)?,
+        targets: once("-t:", &checked.target)?,
+        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| once("-b:", address))?,
+    })
+}
+
+/// Looks every name up until it is found (`-D`).
+fn look_up_patiently(checked: &Checked, signals: Signals) -> Result<(Addresses, Signals), End> {
+    let cannot_wait = |error| End::Failed(format!("cannot wait for names (-D): {error}"));
+    let mut pause = Pause::new(signals).map_err(cannot_wait)?;
+    let mut find = |option, address| match lookup::until_it_works(option, address, &mut pause)
+        .map_err(cannot_wait)?
+    {
+        Found::Addresses(endpoints) => Ok(endpoints),
+        Found::Signal(signal) => Err(End::Signal(signal)),
+    };
+    let addresses = Addresses {
+        sources: find("-s", &checked.source)?,
+        targets: find("-t", &checked.target)?,
+        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| find("-b", address))?,
+    };
+    Ok((addresses, pause.into_signals().map_err(cannot_wait)?))
 }
 
 /// The loop, with all that it reacts to. Threads start here, so the fork is behind us.
 fn set_up(
     options: &Options,
     checked: Checked,
-    endpoints: Endpoints,
+    addresses: Addresses,
+    listeners: Vec<Listener>,
+    signals: Signals,
     process: &Process,
 ) -> Result<EventLoop, End> {
-    let Endpoints { listeners, targets, bind } = endpoints;
     if let Err(error) = process.logger.start_thread() {
         log::warn!("the log has no thread of its own: {error}");
     }
@@ -164,8 +194,8 @@ fn set_up(
         role: options.role,
         pfs: options.pfs,
         keys: vec![checked.key],
-        targets,
-        bind,
+        targets: addresses.targets,
+        bind: addresses.bind,
         timeout: Some(options.timeout),
         coalesce: options.coalesce,
         keepalive: options.keepalive,
@@ -174,7 +204,7 @@ fn set_up(
     })
     .map_err(|error| End::Failed(format!("cannot set up the event loop: {error}")))?;
     event_loop
-        .watch_signals()
+        .watch(signals)
         .map_err(|error| End::Failed(format!("cannot react to signals: {error}")))?;
     if let Some(period) = options.resolve
         && checked.target.is_name()
@@ -203,18 +233,20 @@ struct Process {
 
 impl Process {
     fn daemonize(&mut self, options: &Options) -> Result<(), End> {
-        let (starting, pidfile) = daemon::daemonize(&options.pidfile).map_err(failed)?;
+        let (starting, pidfile) =
+            daemon::daemonize(&options.pidfile).map_err(|error| End::Failed(error.to_string()))?;
         (self.starting, self.pidfile) = (Some(starting), Some(pidfile));
-        Ok(())
-    }
-
-    /// Tells whoever started us that all is well, and logs to syslog from now on if asked to.
-    fn release(&mut self, options: &Options) -> Result<(), End> {
-        let Some(starting) = self.starting.take() else { return Ok(()) };
-        let stderr = if options.syslog { Stderr::Discard } else { Stderr::Keep };
+        // As in C, a daemon speaks to syslog from its first word; its start still fails aloud.
         if options.syslog {
             self.logger.switch_to_syslog();
         }
+        Ok(())
+    }
+
+    /// Tells whoever started us that all is well.
+    fn release(&mut self, options: &Options) -> Result<(), End> {
+        let Some(starting) = self.starting.take() else { return Ok(()) };
+        let stderr = if options.syslog { Stderr::Discard } else { Stderr::Keep };
         starting
             .release(stderr)
             .map_err(|error| End::Failed(format!("cannot redirect stderr: {error}")))

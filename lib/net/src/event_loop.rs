@@ -165,14 +165,27 @@ impl EventLoop {
         self.gate.add(listeners, self.poll.registry())
     }
 
-    /// Begins to react to SIGTERM, SIGINT and SIGHUP.
+    /// Reacts to these signals from now on.
     ///
     /// # Errors
     ///
     /// If the system refuses.
-    pub fn watch_signals(&mut self) -> io::Result<()> {
-        self.signals = Some(Signals::new(self.poll.registry(), Source::Signals.into())?);
+    pub fn watch(&mut self, mut signals: Signals) -> io::Result<()> {
+        signals.register(self.poll.registry(), Source::Signals.into())?;
+        self.signals = Some(signals);
         Ok(())
+    }
+
+    /// Ends the loop, and hands the signals on to whoever still waits for something.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let go of them.
+    pub fn into_signals(mut self) -> io::Result<Option<Signals>> {
+        if let Some(signals) = &mut self.signals {
+            signals.deregister(self.poll.registry())?;
+        }
+        Ok(self.signals.take())
     }
 
     /// Takes new addresses of the target from this thread.
@@ -210,6 +223,7 @@ impl EventLoop {
             let now = Instant::now();
             for event in &events {
                 if let Some(signal) = self.dispatch(event, now) {
+                    self.kill_all(signal, now);
                     return Ok(Outcome::Signal(signal));
                 }
             }
@@ -297,10 +311,9 @@ impl EventLoop {
 
     fn accept(&mut self, now: Instant) {
         while let Some((socket, peer)) = self.gate.next(self.slots.len(), now) {
-            if let Err(error) =
-                Transport::new(socket).and_then(|transport| self.add(transport, peer, now))
-            {
-                log::warn!("a connection could not be taken on: {error}");
+            let added = Transport::new(socket).and_then(|transport| self.add(transport, peer, now));
+            if let Err(error) = added {
+                self.gate.pause(&error, now);
             }
         }
     }
@@ -308,7 +321,7 @@ impl EventLoop {
     fn add(&mut self, transport: Transport, peer: Endpoint, now: Instant) -> io::Result<()> {
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
-        let mut ctx = Context {
+        let ctx = Context {
             now,
             slot,
             registry: self.poll.registry(),
@@ -317,7 +330,7 @@ impl EventLoop {
             waiting: self.waiting,
         };
         log::debug!("connection from {peer}");
-        let relay = Relay::new(transport, peer, &mut ctx)?;
+        let relay = Relay::new(transport, peer, &ctx)?;
         vacant.insert(Slot { relay, armed: None, queued: false });
         self.enqueue(slot);
         Ok(())
@@ -361,7 +374,19 @@ impl EventLoop {
                 .collect();
             strangers.into_iter().for_each(|slot| self.enqueue(slot));
         }
-        let left = self.slots.len();
+        let left = self.slots.iter().filter(|(_, entry)| !entry.relay.is_closing()).count();
         log::info!("stopping: {left} connections are left to finish; another SIGTERM ends them");
+    }
+
+    /// A signal ends the daemon now: what is cut short must not look finished to either side. The
+    /// client goes as C's does, whose last bytes the kernel still delivers: its user has ended it.
+    fn kill_all(&mut self, signal: Signal, now: Instant) {
+        if self.on_terminate == OnTerminate::Stop {
+            return;
+        }
+        for (_, mut entry) in std::mem::take(&mut self.slots) {
+            entry.relay.kill(signal);
+            log::info!("{}", entry.relay.summary(now));
+        }
     }
 }

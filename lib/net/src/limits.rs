@@ -78,10 +78,13 @@ fn budget(limit: usize, open: usize) -> usize {
 }
 
 /// Whether an error means that the process or the machine ran out of something, so that the same
-/// call may succeed later.
+/// call may succeed later. `ENOSPC` is what epoll says when it may watch no more (epoll_ctl(2)).
 #[must_use]
 pub fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM | libc::ENOSPC)
+    )
 }
 
 #[cfg(test)]

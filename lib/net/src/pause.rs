@@ -34,16 +34,26 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// Installs the signal handlers.
+    /// Waits for these signals, too.
     ///
     /// # Errors
     ///
     /// If the system has no descriptors for it.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(mut signals: Signals) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let signals = Signals::new(poll.registry(), SIGNALS)?;
+        signals.register(poll.registry(), SIGNALS)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self { poll, signals, waker })
+    }
+
+    /// Hands the signals on.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not let go of them.
+    pub fn into_signals(mut self) -> io::Result<Signals> {
+        self.signals.deregister(self.poll.registry())?;
+        Ok(self.signals)
     }
 
     /// What ends a wait from another thread.
@@ -86,7 +96,7 @@ mod tests {
 
     #[test]
     fn the_waker_and_the_time_end_a_wait() {
-        let mut pause = Pause::new().unwrap();
+        let mut pause = Pause::new(Signals::new().unwrap()).unwrap();
         assert_eq!(pause.wait(Some(Duration::from_millis(1))).unwrap(), Woken::TimeUp);
         let waker = pause.waker();
         let thread = std::thread::spawn(move || waker.wake());

@@ -1,7 +1,7 @@
 //! What the kernel has said about a socket and we have not used up yet.
 //!
 //! mio's events are edges: each readiness is told once. [`Readiness`] latches it until a read or
-//! write has met `WouldBlock`. Refuses to know what the socket is for: `relay.rs` does.
+//! write has used it up. Refuses to know what the socket is for: `relay.rs` does.
 
 use mio::event::Event;
 
@@ -10,24 +10,22 @@ use mio::event::Event;
 pub(crate) struct Readiness {
     readable: bool,
     writable: bool,
-    /// There may be an end to be read, of which no further edge will tell: the peer has ended its
-    /// stream, or the socket has failed, or nobody knows yet.
-    end_possible: bool,
+    broken: bool,
 }
 
 impl Readiness {
     /// A socket just connected or accepted: anything may have happened before we took it over, and
     /// the edge that told may have been spent on the connection attempt. So try.
     pub(crate) fn fresh() -> Self {
-        Self { readable: true, writable: true, end_possible: true }
+        Self { readable: true, writable: true, broken: false }
     }
 
     /// Takes note of an event.
     pub(crate) fn note(&mut self, event: &Event) {
-        let end = event.is_read_closed() || event.is_error();
-        self.readable |= event.is_readable() || end;
-        self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
-        self.end_possible |= end;
+        let broken = event.is_error() || event.is_write_closed();
+        self.readable |= event.is_readable() || event.is_read_closed() || broken;
+        self.writable |= event.is_writable() || broken;
+        self.broken |= broken;
     }
 
     pub(crate) fn readable(self) -> bool {
@@ -38,68 +36,20 @@ impl Readiness {
         self.writable
     }
 
-    /// A read of up to `wanted` bytes gave `got`.
-    ///
-    /// A short read of a stream socket has emptied it, and whatever comes later is a new edge
-    /// (epoll(7), question 9), which saves the read that would only say `WouldBlock`. Where
-    /// there may be an end to be read still, the latch stays.
-    pub(crate) fn has_read(&mut self, got: usize, wanted: usize) {
-        if got < wanted && !self.end_possible {
-            self.readable = false;
-        }
+    /// The kernel has said that nothing can be written any more. While the side is read, reading
+    /// comes upon the reason; where it is not, this is all that will ever be heard of it.
+    pub(crate) fn broken(self) -> bool {
+        self.broken
     }
 
-    /// A write of `wanted` bytes took `taken`: a short one has filled the send buffer.
-    pub(crate) fn has_written(&mut self, taken: usize, wanted: usize) {
-        if taken < wanted {
-            self.writable = false;
-        }
-    }
-
-    /// A read met `WouldBlock`: there is nothing, and no end either.
+    /// A read met `WouldBlock`. Nothing less will do: a short read may have stopped at urgent data
+    /// (tcp(7)) with more behind it, or just before the end.
     pub(crate) fn read_blocked(&mut self) {
         self.readable = false;
-        self.end_possible = false;
     }
 
+    /// A write met `WouldBlock`, or was short: the send buffer is full.
     pub(crate) fn write_blocked(&mut self) {
         self.writable = false;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_edge_before_our_time_is_not_lost() {
-        // A peer that sends, and ends, while the connection is being made: the event that says so
-        // is the one that says that the connection is made.
-        let mut ready = Readiness::fresh();
-        assert!(ready.readable() && ready.writable());
-        ready.has_read(32, 288);
-        assert!(ready.readable(), "the end may be behind these bytes");
-        ready.read_blocked();
-        assert!(!ready.readable());
-    }
-
-    #[test]
-    fn a_short_read_empties_and_a_full_one_does_not() {
-        let mut ready = Readiness::fresh();
-        ready.read_blocked();
-        ready.readable = true;
-        ready.has_read(100, 100);
-        assert!(ready.readable());
-        ready.has_read(99, 100);
-        assert!(!ready.readable());
-    }
-
-    #[test]
-    fn a_short_write_fills() {
-        let mut ready = Readiness::fresh();
-        ready.has_written(10, 10);
-        assert!(ready.writable());
-        ready.has_written(9, 10);
-        assert!(!ready.writable());
     }
 }

@@ -19,13 +19,17 @@ use spiped_proto::{Authenticated, CloseReason, Config, Conn, Entropy, Event, Inp
 
 use crate::addr::Endpoint;
 use crate::connector::{ConnectError, Connector, Progress, Route};
+use crate::signal::Signal;
 use crate::token::Source;
 use crate::transport::Transport;
 use closing::Closing;
 use end::End;
 
-/// The most that is read in one system call: 60 packets, or what makes 60 packets.
+/// The most that is read from the encrypted side in one system call: 60 packets.
 const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
+
+/// The most that is read from the plain side: what makes 60 packets.
+const MAX_READ_PLAIN: usize = BATCH_PACKETS * PACKET_DATA_LEN;
 
 /// The most that is read in one system call while much waits to be written already: what makes 8
 /// packets, as C spiped does.
@@ -102,14 +106,16 @@ pub enum EndReason {
     System(io::Error),
     /// Not authenticated yet when the daemon was told to stop.
     Stopped,
+    /// A signal has ended the process.
+    Killed(Signal),
 }
 
 impl EndReason {
-    /// Whether the connection ended before there was anything to deliver.
-    fn is_before_authentication(&self) -> bool {
+    /// Whether nothing is to be delivered any more: there is nothing yet, or no time.
+    fn is_immediate(&self) -> bool {
         match self {
             Self::Core(reason) => reason.is_handshake(),
-            Self::Stopped => true,
+            Self::Stopped | Self::Killed(_) => true,
             Self::Unreachable(_) | Self::System(_) => false,
         }
     }
@@ -128,6 +134,7 @@ impl fmt::Display for EndReason {
             Self::Unreachable(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
             Self::Stopped => f.write_str("dropped before it was authenticated: stopping"),
+            Self::Killed(signal) => write!(f, "cut short by {signal}"),
         }
     }
 }
@@ -149,18 +156,17 @@ pub(crate) struct Relay {
 impl Relay {
     /// Takes over an accepted connection (or spipe's own end), and begins what its role begins with:
     /// the encrypting side connects to its target, the decrypting side shakes hands.
-    pub(crate) fn new(
-        accepted: Transport,
-        peer: Endpoint,
-        ctx: &mut Context<'_>,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(accepted: Transport, peer: Endpoint, ctx: &Context<'_>) -> io::Result<Self> {
         let role = ctx.shared.proto.role;
         let side = match role {
             Role::Encrypt => Side::Plain,
             Role::Decrypt => Side::Encrypted,
         };
         accepted.tune(ctx.shared.keepalive);
-        accepted.register(ctx.registry, ctx.token(side))?;
+        if let Err(error) = accepted.register(ctx.registry, ctx.token(side)) {
+            accepted.abort(); // it must not look like a clean end
+            return Err(error);
+        }
         let mut relay = Self {
             peer,
             target: None,
@@ -172,10 +178,14 @@ impl Relay {
             authenticated: None,
             closing: None,
         };
-        *relay.end_mut(side) = Some(End::new(accepted));
+        *relay.end_mut(side) = Some(new_end(accepted, side));
         match role {
             Role::Encrypt => relay.connect(ctx),
-            Role::Decrypt => relay.shake_hands(ctx)?,
+            Role::Decrypt => {
+                if let Err(error) = relay.shake_hands(ctx) {
+                    relay.close(EndReason::System(error), ctx.now);
+                }
+            }
         }
         Ok(relay)
     }
@@ -187,14 +197,29 @@ impl Relay {
         }
     }
 
+    /// Whether the connection is over but for what is still to be delivered.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
     /// Whether the peer has proved that it holds the key.
     pub(crate) fn is_authenticated(&self) -> bool {
         self.authenticated.is_some()
     }
 
-    /// Ends the connection because the daemon stops.
+    /// Ends the connection because the daemon stops; the next turn finishes it.
     pub(crate) fn stop(&mut self, now: Instant) {
         self.close(EndReason::Stopped, now);
+    }
+
+    /// Ends the connection at once, with a reset to both sides.
+    pub(crate) fn kill(&mut self, signal: Signal) {
+        self.closing = Some(Box::new(Closing::new(EndReason::Killed(signal), self.started)));
+        for side in [Side::Plain, Side::Encrypted] {
+            if let Some(end) = self.end_mut(side).take() {
+                end.abort();
+            }
+        }
     }
 
     /// When [`Self::pump`] is to be called without an event.
@@ -218,6 +243,7 @@ impl Relay {
         if self.closing.is_none() {
             self.advance_connector(ctx);
             self.handle_timeout(ctx);
+            self.bury_broken_sides(ctx);
             // The answers first: they free what the requests are waiting for.
             more |= self.transfer(Side::Encrypted, ctx);
             more |= self.transfer(Side::Plain, ctx);
@@ -294,7 +320,7 @@ impl Relay {
     ) -> io::Result<()> {
         let transport = transport?;
         transport.tune(ctx.shared.keepalive);
-        *self.end_mut(side) = Some(End::new(transport));
+        *self.end_mut(side) = Some(new_end(transport, side));
         if self.conn.is_none() {
             self.shake_hands(ctx)?;
         }
@@ -305,6 +331,20 @@ impl Relay {
         if let Some(conn) = &mut self.conn {
             conn.handle_timeout(ctx.now);
             self.handle_events(ctx);
+        }
+    }
+
+    /// A side that is not read any more, because its stream has ended or cannot be delivered, tells
+    /// only by an event that it has failed. What goes there then is undeliverable.
+    fn bury_broken_sides(&mut self, ctx: &Context<'_>) {
+        for side in [Side::Plain, Side::Encrypted] {
+            let stopped = self.conn.as_ref().is_some_and(|conn| conn.has_stopped_reading(side));
+            if let (true, Some(end)) = (stopped, self.end_mut(side))
+                && let Some(kind) = end.take_breakage()
+            {
+                self.write_failed(side, kind, ctx.now);
+                self.handle_events(ctx);
+            }
         }
     }
 
@@ -366,7 +406,7 @@ impl Relay {
             if let Some(end) = self.end_mut(side)
                 && let Err(error) = end.flush()
             {
-                self.write_failed(side, &error, now);
+                self.write_failed(side, error.kind(), now);
             }
         }
     }
@@ -387,14 +427,14 @@ impl Relay {
         if let Some(end) = self.end_mut(side)
             && let Err(error) = end.write(bytes)
         {
-            self.write_failed(side, &error, now);
+            self.write_failed(side, error.kind(), now);
         }
     }
 
     /// Its own direction only: what the side has sent before may still be there to be read.
-    fn write_failed(&mut self, side: Side, error: &io::Error, now: Instant) {
+    fn write_failed(&mut self, side: Side, kind: io::ErrorKind, now: Instant) {
         if let Some(conn) = &mut self.conn {
-            conn.handle_input(now, side, Input::WriteFailed(error.kind()), &mut Vec::new());
+            conn.handle_input(now, side, Input::WriteFailed(kind), &mut Vec::new());
         }
     }
 
@@ -438,4 +478,12 @@ impl Relay {
             Side::Encrypted => &mut self.encrypted,
         }
     }
+}
+
+fn new_end(transport: Transport, side: Side) -> End {
+    let most_read = match side {
+        Side::Plain => MAX_READ_PLAIN,
+        Side::Encrypted => MAX_READ,
+    };
+    End::new(transport, most_read)
 }

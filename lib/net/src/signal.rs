@@ -60,7 +60,8 @@ impl fmt::Display for Signal {
 pub struct Signals(signal_hook_mio::Signals);
 
 impl Signals {
-    /// Installs the handlers and makes `token` readable when a signal arrives.
+    /// Installs the handlers. From now on these signals do nothing by themselves, so one and the
+    /// same `Signals` is to be looked at until the process ends.
     ///
     /// SIGINT and SIGHUP stay ignored if they were at start, as nohup and shells without job
     /// control arrange for programs in the background.
@@ -68,13 +69,21 @@ impl Signals {
     /// # Errors
     ///
     /// When no descriptors are left for the pipe in between.
-    pub fn new(registry: &Registry, token: Token) -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         let wanted = [SIGTERM, SIGINT, SIGHUP]
             .into_iter()
             .filter(|&number| number == SIGTERM || !is_ignored(number));
-        let mut signals = signal_hook_mio::Signals::new(wanted)?;
-        registry.register(&mut signals, token, Interest::READABLE)?;
-        Ok(Self(signals))
+        Ok(Self(signal_hook_mio::Signals::new(wanted)?))
+    }
+
+    /// Makes `token` readable when a signal arrives.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.0, token, Interest::READABLE)
+    }
+
+    /// Undoes [`Self::register`], for another registry to take over.
+    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        registry.deregister(&mut self.0)
     }
 
     /// The signals that arrived since the last call, each once. Does not block.
@@ -167,7 +176,8 @@ mod tests {
             stop_ignoring();
         }
         let mut poll = Poll::new().unwrap();
-        let mut signals = Signals::new(poll.registry(), Token(0)).unwrap();
+        let mut signals = Signals::new().unwrap();
+        signals.register(poll.registry(), Token(0)).unwrap();
         match task.as_str() {
             "receive" => {
                 for (number, signal) in [

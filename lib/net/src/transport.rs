@@ -68,6 +68,11 @@ impl Transport {
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
+    /// The error that the socket has met, if any; asking uses it up.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        self.socket.take_error().unwrap_or_else(Some)
+    }
+
     /// Bytes that were written and that the peer's system has not acknowledged yet.
     ///
     /// 0 where the system cannot tell, and for UNIX sockets, whose peer has them already.

@@ -233,6 +233,14 @@ impl Conn {
         }
     }
 
+    /// Whether nothing will be read from `side` any more although the connection is open: its stream
+    /// has ended, or cannot be delivered. A failure of the side then shows in no read; it is to be
+    /// passed in as [`Input::WriteFailed`].
+    #[must_use]
+    pub fn has_stopped_reading(&self, side: Side) -> bool {
+        matches!(self.state, State::Open(_)) && self.flow(side.other()) != Flow::Open
+    }
+
     /// Takes what has happened on `side`; appends what is now to be written to the *other* side to
     /// `out`. Then drain [`Self::poll_transmit`] and [`Self::poll_event`].
     pub fn handle_input(&mut self, now: Instant, side: Side, input: Input<'_>, out: &mut Vec<u8>) {

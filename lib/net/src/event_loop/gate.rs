@@ -22,6 +22,9 @@ use crate::token::{MAX_LISTENERS, Source};
 /// it, because what is short may be short in the whole system.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 
+/// Attempts to accept that fail one after the other before it is the listener that is suspected.
+const FAILURES_BEFORE_PAUSE: u32 = 16;
+
 /// Connections accepted in one turn of the loop.
 const ACCEPTS_PER_TURN: usize = 64;
 
@@ -39,6 +42,7 @@ pub(super) struct Gate {
     /// How many connections the descriptors suffice for; set when listening begins.
     max_by_descriptors: usize,
     accepted_in_turn: usize,
+    failures: u32,
     paused_until: Option<Instant>,
     complaints: RateLimit,
 }
@@ -51,6 +55,7 @@ impl Gate {
             max_connections,
             max_by_descriptors: usize::MAX,
             accepted_in_turn: 0,
+            failures: 0,
             paused_until: None,
             // One line when a limit is reached, then at most one in ten seconds.
             complaints: RateLimit::new(1, Duration::from_secs(10)),
@@ -129,25 +134,36 @@ impl Gate {
             }
             match door.listener.accept() {
                 Accepted::Connection(socket, peer) => {
+                    self.failures = 0;
                     self.next -= 1; // stay until this door has nobody left, or the turn is over
                     return Some((socket, peer));
                 }
                 Accepted::None => door.ready = false,
                 Accepted::Failed(error) => {
-                    // That connection is gone; the next turn looks for others.
+                    // That connection is gone; there may be others. Should it be the listener that
+                    // has failed, the turn is over all the same, and the pause keeps us from spinning.
                     log::debug!("a connection was lost before it was accepted: {error}");
+                    self.failures += 1;
+                    if self.failures >= FAILURES_BEFORE_PAUSE {
+                        self.pause(&error, now);
+                    }
                     return None;
                 }
                 Accepted::Shortage(error) => {
-                    self.paused_until = Some(now + SHORTAGE_PAUSE);
-                    if self.complaints.admit(now).is_some() {
-                        log::warn!("accepting pauses until the system has room again: {error}");
-                    }
+                    self.pause(&error, now);
                     return None;
                 }
             }
         }
         None
+    }
+
+    /// Stops accepting for a moment, because the system had no room for a connection.
+    pub(super) fn pause(&mut self, error: &io::Error, now: Instant) {
+        self.paused_until = Some(now + SHORTAGE_PAUSE);
+        if self.complaints.admit(now).is_some() {
+            log::warn!("accepting pauses until the system has room again: {error}");
+        }
     }
 
     fn room(&self) -> usize {

@@ -66,8 +66,7 @@ impl Closing {
                 Err(reason) => self.reason = EndReason::Core(reason),
             }
         }
-        if self.reason.is_before_authentication() {
-            // There is nothing to deliver, and nobody to wait for.
+        if self.reason.is_immediate() {
             abort(plain);
             abort(encrypted);
             return true;

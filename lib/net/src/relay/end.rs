@@ -9,8 +9,6 @@ use crate::ready::Readiness;
 use crate::transport::Transport;
 use spiped_proto::wire::PACKET_DATA_LEN;
 
-use super::MAX_READ;
-
 /// The first read of a side: what C spiped reads at a time, four times over.
 const FIRST_READ: usize = 16 * PACKET_DATA_LEN;
 
@@ -34,13 +32,16 @@ pub(super) struct End {
     /// How much of `pending` is written.
     written: usize,
     read_size: u32,
+    most_read: u32,
     writing: Writing,
 }
 
 impl End {
-    pub(super) fn new(transport: Transport) -> Self {
+    /// A side of which `most_read` bytes make a full batch.
+    pub(super) fn new(transport: Transport, most_read: usize) -> Self {
         Self {
             transport,
+            most_read: most_read as u32,
             ready: Readiness::fresh(),
             pending: Vec::new(),
             written: 0,
@@ -58,10 +59,7 @@ impl End {
                     self.ready.read_blocked();
                     return Err(error);
                 }
-                Ok(read) => {
-                    self.ready.has_read(read, into.len());
-                    return Ok(read);
-                }
+                Ok(read) => return Ok(read),
             }
         }
     }
@@ -75,13 +73,13 @@ impl End {
     /// this much if not, so that a side that stops reading costs little memory.
     pub(super) fn adapt_read_size(&mut self, read: usize, all_taken: bool) {
         let next = if !all_taken {
-            read.clamp(PACKET_DATA_LEN, MAX_READ) / 2
+            read / 2
         } else if read >= self.read_size() {
-            (2 * read).min(MAX_READ)
+            2 * read
         } else {
             return;
         };
-        self.read_size = next.max(PACKET_DATA_LEN) as u32;
+        self.read_size = next.clamp(PACKET_DATA_LEN, self.most_read as usize) as u32;
     }
 
     /// Whether everything has been handed to the kernel and more can be.
@@ -141,8 +139,10 @@ impl End {
         while taken < bytes.len() && self.ready.writable() {
             match self.transport.write(&bytes[taken..]) {
                 Ok(written) => {
-                    self.ready.has_written(written, bytes.len() - taken);
                     taken += written;
+                    if taken < bytes.len() {
+                        self.ready.write_blocked();
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.ready.write_blocked();
@@ -176,6 +176,16 @@ impl End {
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> usize {
         self.pending.len() - self.written
+    }
+
+    /// Why nothing can be written any more, if the kernel has said that nothing can.
+    pub(super) fn take_breakage(&mut self) -> Option<io::ErrorKind> {
+        if !self.ready.broken() || self.writing == Writing::Failed {
+            return None;
+        }
+        self.writing = Writing::Failed;
+        (self.pending, self.written) = (Vec::new(), 0);
+        Some(self.transport.take_error().map_or(io::ErrorKind::BrokenPipe, |error| error.kind()))
     }
 
     /// Closes with a reset, where there is one.
