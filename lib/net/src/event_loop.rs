@@ -6,6 +6,7 @@
 //! turn (`relay.rs`) and when one may be accepted (`event_loop/gate.rs`).
 
 mod gate;
+mod settings;
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Poll, Waker};
 use slab::Slab;
-use spiped_proto::{Config, Pfs, Role, SharedKey};
+use spiped_proto::{Config, Role};
 
 use crate::addr::Endpoint;
 use crate::connector::Route;
@@ -30,6 +31,7 @@ use crate::signal::{Signal, Signals};
 use crate::token::Source;
 use crate::transport::Transport;
 use gate::Gate;
+pub use settings::{OnTerminate, Outcome, Settings};
 
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;
@@ -38,49 +40,6 @@ const EVENTS_PER_TURN: usize = 512;
 /// one in this time. Anybody can cause them, so they must not fill a disk.
 const STRANGERS_BURST: u32 = 100;
 const STRANGERS_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What SIGTERM means to the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnTerminate {
-    /// `spiped`: accept no more, and go on until the connections there are have ended.
-    Drain,
-    /// `spipe`: end at once.
-    Stop,
-}
-
-/// What the loop is to do.
-#[derive(Debug)]
-pub struct Settings {
-    /// Which end of the encrypted pipe we are.
-    pub role: Role,
-    /// What we want of perfect forward secrecy.
-    pub pfs: Pfs,
-    /// The keys that a peer may hold, at least one.
-    pub keys: Vec<SharedKey>,
-    /// `-t`: addresses of the target, the preferred one first.
-    pub targets: Vec<Endpoint>,
-    /// `-b`: what outgoing sockets are bound to; empty for the system's choice.
-    pub bind: Vec<Endpoint>,
-    /// `-o`: how long connecting, and how long the handshake, may take; `None` for ever.
-    pub timeout: Option<Duration>,
-    /// `--coalesce`: how long bytes that do not fill a packet may wait for more; zero for not at all.
-    pub coalesce: Duration,
-    /// Unless `-j`: let the kernel probe peers that are silent.
-    pub keepalive: bool,
-    /// `-n`: how many connections there may be at a time.
-    pub max_connections: usize,
-    /// What SIGTERM means.
-    pub on_terminate: OnTerminate,
-}
-
-/// Why the loop has ended.
-#[derive(Debug)]
-pub enum Outcome {
-    /// No listener and no connection is left; how the last connection ended, if there was one.
-    Idle(Option<EndReason>),
-    /// A signal that ends the process at once.
-    Signal(Signal),
-}
 
 struct Slot {
     relay: Relay,

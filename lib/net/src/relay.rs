@@ -6,83 +6,27 @@
 //! connection ends that did not end cleanly is in `relay/closing.rs`; who calls is `event_loop.rs`.
 
 mod closing;
+mod context;
 mod end;
+mod reason;
 
-use std::fmt;
 use std::io;
 use std::time::Instant;
 
 use mio::event::Event as MioEvent;
-use mio::{Registry, Token};
-use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
-use spiped_proto::{Authenticated, CloseReason, Config, Conn, Entropy, Event, Input, Role, Side};
+use spiped_proto::{Authenticated, Conn, Entropy, Event, Input, Role, Side};
 
 use crate::addr::Endpoint;
-use crate::connector::{ConnectError, Connector, Progress, Route};
+use crate::connector::{Connector, Progress};
 use crate::signal::Signal;
-use crate::token::Source;
 use crate::transport::Transport;
 use closing::Closing;
+pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
-
-/// The most that is read from the encrypted side in one system call: 60 packets.
-const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
-
-/// The most that is read from the plain side: what makes 60 packets.
-const MAX_READ_PLAIN: usize = BATCH_PACKETS * PACKET_DATA_LEN;
-
-/// The most that is read in one system call while much waits to be written already: what makes 8
-/// packets, as C spiped does.
-const SMALL_READ: usize = 8 * PACKET_DATA_LEN;
-
-/// Bytes that may wait to be written, in all connections together, before reads become small. One
-/// that stalls keeps what was read last, so this bounds what thousands that stall cost.
-const MUCH_WAITING: usize = 4 << 20;
+pub use reason::EndReason;
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
 const READS_PER_TURN: usize = 4;
-
-/// The loop's two buffers: connections own none.
-pub(crate) struct Scratch {
-    inbox: Box<[u8]>,
-    outbox: Vec<u8>,
-}
-
-impl Scratch {
-    pub(crate) fn new() -> Self {
-        let inbox = vec![0; MAX_READ].into_boxed_slice();
-        Self { inbox, outbox: Vec::with_capacity(MAX_READ + PACKET_LEN) }
-    }
-}
-
-/// What all connections of the process share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) proto: Config,
-    pub(crate) route: Route,
-    pub(crate) keepalive: bool,
-}
-
-/// What a turn needs besides the connection itself.
-pub(crate) struct Context<'a> {
-    pub(crate) now: Instant,
-    pub(crate) slot: usize,
-    pub(crate) registry: &'a Registry,
-    pub(crate) shared: &'a Shared,
-    pub(crate) scratch: &'a mut Scratch,
-    /// Bytes that wait to be written, in all connections together.
-    pub(crate) waiting: usize,
-}
-
-impl Context<'_> {
-    fn token(&self, side: Side) -> Token {
-        Source::Relay(self.slot, side).into()
-    }
-
-    fn most_read(&self) -> usize {
-        if self.waiting > MUCH_WAITING { SMALL_READ } else { MAX_READ }
-    }
-}
 
 /// What is to be done after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,50 +37,6 @@ pub(crate) enum Pumped {
     Again,
     /// Over: both transports are closed.
     Done,
-}
-
-/// Why a connection ended, with what happened outside the core.
-#[derive(Debug)]
-pub enum EndReason {
-    /// What the core says.
-    Core(CloseReason),
-    /// The target could not be reached.
-    Unreachable(ConnectError),
-    /// The system refused a socket or random bytes.
-    System(io::Error),
-    /// Not authenticated yet when the daemon was told to stop.
-    Stopped,
-    /// A signal has ended the process.
-    Killed(Signal),
-}
-
-impl EndReason {
-    /// Whether nothing is to be delivered any more: there is nothing yet, or no time.
-    fn is_immediate(&self) -> bool {
-        match self {
-            Self::Core(reason) => reason.is_handshake(),
-            Self::Stopped | Self::Killed(_) => true,
-            Self::Unreachable(_) | Self::System(_) => false,
-        }
-    }
-
-    /// Whether both streams came to their ends, with every byte handed over.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        matches!(self, Self::Core(reason) if reason.is_clean())
-    }
-}
-
-impl fmt::Display for EndReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Core(reason) => reason.fmt(f),
-            Self::Unreachable(error) => error.fmt(f),
-            Self::System(error) => error.fmt(f),
-            Self::Stopped => f.write_str("dropped before it was authenticated: stopping"),
-            Self::Killed(signal) => write!(f, "cut short by {signal}"),
-        }
-    }
 }
 
 /// One connection.
@@ -178,7 +78,7 @@ impl Relay {
             authenticated: None,
             closing: None,
         };
-        *relay.end_mut(side) = Some(new_end(accepted, side));
+        *relay.end_mut(side) = Some(End::new(accepted, context::most_read(side)));
         match role {
             Role::Encrypt => relay.connect(ctx),
             Role::Decrypt => {
@@ -320,7 +220,7 @@ impl Relay {
     ) -> io::Result<()> {
         let transport = transport?;
         transport.tune(ctx.shared.keepalive);
-        *self.end_mut(side) = Some(new_end(transport, side));
+        *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
         if self.conn.is_none() {
             self.shake_hands(ctx)?;
         }
@@ -478,12 +378,4 @@ impl Relay {
             Side::Encrypted => &mut self.encrypted,
         }
     }
-}
-
-fn new_end(transport: Transport, side: Side) -> End {
-    let most_read = match side {
-        Side::Plain => MAX_READ_PLAIN,
-        Side::Encrypted => MAX_READ,
-    };
-    End::new(transport, most_read)
 }

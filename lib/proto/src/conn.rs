@@ -4,6 +4,8 @@
 //! bytes come from, where they go and what time it is: the caller passes all three in. The contract
 //! is in the crate's documentation; a caller that keeps it is `relay.rs` of the system layer.
 
+mod reason;
+
 use core::fmt;
 use core::time::Duration;
 use std::io::ErrorKind;
@@ -11,11 +13,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::crypt::SharedKey;
-use crate::crypt::packet::PacketError;
-use crate::handshake::{
-    Authenticated, Entropy, Established, Handshake, HandshakeError, Pfs, Progress, Role,
-};
+use crate::handshake::{Authenticated, Entropy, Established, Handshake, Pfs, Progress, Role};
 use crate::pipe::{OpenPipe, SealPipe};
+pub use reason::CloseReason;
 
 /// The two sides between which a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,74 +85,6 @@ pub enum Event {
     /// The connection is over. Unless [`CloseReason::is_clean`], both sides are to be told by a
     /// reset, after what was handed over for them has been delivered.
     Closed(CloseReason),
-}
-
-/// Why a connection ended. Each connection ends with exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// Both streams came to their ends.
-    Finished,
-    /// The handshake was refused.
-    Handshake(HandshakeError),
-    /// The handshake took longer than its limit.
-    HandshakeTimeout,
-    /// The peer ended its stream before the handshake was complete.
-    EndInHandshake,
-    /// A packet is not as it should be.
-    BadPacket {
-        /// Its number, from 0, in its direction.
-        number: u64,
-        /// What is wrong with it.
-        error: PacketError,
-    },
-    /// The encrypted stream ended inside a packet.
-    CutInPacket {
-        /// The number of the packet that is not complete.
-        number: u64,
-        /// How much of it arrived, in bytes.
-        received: usize,
-    },
-    /// A side could not be read.
-    ReadFailed(Side, ErrorKind),
-    /// A side could not be written to, so what was on its way there is lost.
-    WriteFailed(Side, ErrorKind),
-}
-
-impl CloseReason {
-    /// Whether everything that was sent either way has been handed over, and both ends came.
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        *self == Self::Finished
-    }
-
-    /// Whether the connection ended before the peer had proved that it holds the key.
-    #[must_use]
-    pub fn is_handshake(&self) -> bool {
-        matches!(self, Self::Handshake(_) | Self::HandshakeTimeout | Self::EndInHandshake)
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Finished => f.write_str("finished"),
-            Self::Handshake(error) => write!(f, "handshake refused: {error}"),
-            Self::HandshakeTimeout => f.write_str("handshake not completed in time"),
-            Self::EndInHandshake => {
-                f.write_str("the peer ended the connection during the handshake")
-            }
-            Self::BadPacket { number, error } => write!(f, "packet {number} {error}"),
-            Self::CutInPacket { number, received } => {
-                write!(
-                    f,
-                    "the encrypted stream was cut inside packet {number} (after {received} bytes)"
-                )
-            }
-            Self::ReadFailed(side, kind) => write!(f, "reading from the {side} failed: {kind}"),
-            Self::WriteFailed(side, kind) => write!(f, "writing to the {side} failed: {kind}"),
-        }
-    }
 }
 
 /// How far the stream towards one side is.

@@ -1,0 +1,52 @@
+//! What the loop is told to do, and what it says at its end. Part of `event_loop.rs`.
+
+use std::time::Duration;
+
+use spiped_proto::{Pfs, Role, SharedKey};
+
+use crate::addr::Endpoint;
+use crate::relay::EndReason;
+use crate::signal::Signal;
+
+/// What SIGTERM means to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTerminate {
+    /// `spiped`: accept no more, and go on until the connections there are have ended.
+    Drain,
+    /// `spipe`: end at once.
+    Stop,
+}
+
+/// What the loop is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which end of the encrypted pipe we are.
+    pub role: Role,
+    /// What we want of perfect forward secrecy.
+    pub pfs: Pfs,
+    /// The keys that a peer may hold, at least one.
+    pub keys: Vec<SharedKey>,
+    /// `-t`: addresses of the target, the preferred one first.
+    pub targets: Vec<Endpoint>,
+    /// `-b`: what outgoing sockets are bound to; empty for the system's choice.
+    pub bind: Vec<Endpoint>,
+    /// `-o`: how long connecting, and how long the handshake, may take; `None` for ever.
+    pub timeout: Option<Duration>,
+    /// `--coalesce`: how long bytes that do not fill a packet may wait for more; zero for not at all.
+    pub coalesce: Duration,
+    /// Unless `-j`: let the kernel probe peers that are silent.
+    pub keepalive: bool,
+    /// `-n`: how many connections there may be at a time.
+    pub max_connections: usize,
+    /// What SIGTERM means.
+    pub on_terminate: OnTerminate,
+}
+
+/// Why the loop has ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// No listener and no connection is left; how the last connection ended, if there was one.
+    Idle(Option<EndReason>),
+    /// A signal that ends the process at once.
+    Signal(Signal),
+}

@@ -1,0 +1,78 @@
+//! What a connection is lent for its turn.
+//!
+//! Owns the loop's two buffers and the sizes of reads. Part of `relay.rs`; the loop makes one of
+//! these for each turn.
+
+use std::time::Instant;
+
+use mio::{Registry, Token};
+use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
+use spiped_proto::{Config, Side};
+
+use crate::connector::Route;
+use crate::token::Source;
+
+/// The most that is read from the encrypted side in one system call: 60 packets.
+const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
+
+/// The most that is read from the plain side: what makes 60 packets.
+const MAX_READ_PLAIN: usize = BATCH_PACKETS * PACKET_DATA_LEN;
+
+/// The most that is read in one system call while much waits to be written already: what makes 8
+/// packets, as C spiped does.
+const SMALL_READ: usize = 8 * PACKET_DATA_LEN;
+
+/// Bytes that may wait to be written, in all connections together, before reads become small. One
+/// that stalls keeps what was read last, so this bounds what thousands that stall cost.
+const MUCH_WAITING: usize = 4 << 20;
+
+/// The loop's two buffers: connections own none.
+pub(crate) struct Scratch {
+    pub(super) inbox: Box<[u8]>,
+    pub(super) outbox: Vec<u8>,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        let inbox = vec![0; MAX_READ].into_boxed_slice();
+        Self { inbox, outbox: Vec::with_capacity(MAX_READ + PACKET_LEN) }
+    }
+}
+
+/// What all connections of the process share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) proto: Config,
+    pub(crate) route: Route,
+    pub(crate) keepalive: bool,
+}
+
+/// What a turn needs besides the connection itself.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Instant,
+    pub(crate) slot: usize,
+    pub(crate) registry: &'a Registry,
+    pub(crate) shared: &'a Shared,
+    pub(crate) scratch: &'a mut Scratch,
+    /// Bytes that wait to be written, in all connections together.
+    pub(crate) waiting: usize,
+}
+
+impl Context<'_> {
+    pub(super) fn token(&self, side: Side) -> Token {
+        Source::Relay(self.slot, side).into()
+    }
+
+    /// The most that may be read at once now, whatever the side.
+    pub(super) fn most_read(&self) -> usize {
+        if self.waiting > MUCH_WAITING { SMALL_READ } else { MAX_READ }
+    }
+}
+
+/// The most that is worth reading from a side at once.
+pub(super) fn most_read(side: Side) -> usize {
+    match side {
+        Side::Plain => MAX_READ_PLAIN,
+        Side::Encrypted => MAX_READ,
+    }
+}
