@@ -12,7 +12,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
 PAGES = man/spiped.1 man/spipe.1
 
-.PHONY: all install uninstall check test demo timing clean
+.PHONY: all install uninstall check test demo timing asan clean
 
 all:
 	$(CARGO) build --release --locked
@@ -52,6 +52,11 @@ demo: all
 # Statistics about secrets and time, to be looked at: nothing here passes or fails.
 timing:
 	$(CARGO) bench --locked -p spiped-proto --bench timing
+
+# The unsafe code of the kernels under AddressSanitizer; needs a nightly toolchain.
+asan:
+	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --locked --target x86_64-unknown-linux-gnu \
+	    -p spiped-lanes -p spiped-group14 --lib
 
 clean:
 	$(CARGO) clean

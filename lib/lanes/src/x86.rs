@@ -14,7 +14,7 @@ use core::arch::x86_64::{
 use crate::{BLOCK_LEN, State};
 
 /// FIPS 180-4, section 4.2.2, four to a row as the rounds take them.
-const K: [[u32; 4]; 16] = [
+pub(crate) const K: [[u32; 4]; 16] = [
     [0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5],
     [0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5],
     [0xd807_aa98, 0x1283_5b01, 0x2431_85be, 0x550c_7dc3],
@@ -33,24 +33,32 @@ const K: [[u32; 4]; 16] = [
     [0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2],
 ];
 
-/// Advances every state by as many blocks, or returns false if the processor cannot.
-pub(crate) fn compress<const L: usize>(
-    states: &mut [State; L],
-    blocks: [&[[u8; BLOCK_LEN]]; L],
-) -> bool {
+/// Advances an even number of states by as many blocks, four lanes at a time and then two, or
+/// returns false if the processor cannot.
+pub(crate) fn compress(states: &mut [State], blocks: &[&[[u8; BLOCK_LEN]]]) -> bool {
     if !(is_x86_feature_detected!("sha")
         && is_x86_feature_detected!("ssse3")
         && is_x86_feature_detected!("sse4.1"))
     {
         return false;
     }
-    // SAFETY: the processor has the features that the function is compiled for.
-    unsafe { lanes(states, blocks) };
+    let (states, states_left) = states.as_chunks_mut::<4>();
+    let (blocks, blocks_left) = blocks.as_chunks::<4>();
+    for (states, blocks) in states.iter_mut().zip(blocks) {
+        // SAFETY: the processor has the features that the function is compiled for.
+        unsafe { lanes(states, blocks) };
+    }
+    let (states, odd) = states_left.as_chunks_mut::<2>();
+    assert!(odd.is_empty(), "one lane is no business of this kernel");
+    for (states, blocks) in states.iter_mut().zip(blocks_left.as_chunks::<2>().0) {
+        // SAFETY: as above.
+        unsafe { lanes(states, blocks) };
+    }
     true
 }
 
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-fn lanes<const L: usize>(states: &mut [State; L], blocks: [&[[u8; BLOCK_LEN]]; L]) {
+fn lanes<const L: usize>(states: &mut [State; L], blocks: &[&[[u8; BLOCK_LEN]]; L]) {
     let mut abef = [_mm_set_epi64x(0, 0); L];
     let mut cdgh = abef;
     for l in 0..L {

@@ -12,10 +12,10 @@ use spiped_proto::{Config, Side};
 use crate::connector::Route;
 use crate::token::Source;
 
-/// The most that is read from the encrypted side in one system call: 60 packets.
+/// The most that is read from the encrypted side in one system call: a batch of packets.
 const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
 
-/// The most that is read from the plain side: what makes 60 packets.
+/// The most that is read from the plain side: what makes a batch of packets.
 const MAX_READ_PLAIN: usize = BATCH_PACKETS * PACKET_DATA_LEN;
 
 /// The most that is read in one system call while much waits to be written already: what makes 8

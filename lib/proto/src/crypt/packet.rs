@@ -202,7 +202,9 @@ mod tests {
 
     #[test]
     fn packets_carry_up_to_1024_bytes_each() {
-        for (length, packets) in [(0, 0), (1, 1), (1024, 1), (1025, 2), (60 * 1024, 60)] {
+        for (length, packets) in
+            [(0, 0), (1, 1), (1024, 1), (1025, 2), (64 * 1024, 64), (65 * 1024, 65)]
+        {
             let data: Vec<u8> = (0..length).map(|i| i as u8).collect();
             let wire = sealed(&data);
             assert_eq!(wire.len(), packets * PACKET_LEN);
