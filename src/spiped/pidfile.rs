@@ -12,27 +12,23 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use spiped_net::lock::Lock;
 
 /// How long a start waits for whoever holds the lock: a predecessor needs no millisecond, but a
 /// stranger (`flock x.pid spiped -p x.pid` is one) may never let go.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long to wait between two tries.
-const PAUSE: Duration = Duration::from_millis(10);
-
 /// A pidfile that holds this process's id. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Pidfile {
     path: PathBuf,
-    /// What it held before, if that was the id of another living process; forgotten when that one
-    /// has it again.
+    /// What it held before, if that was the id of another living process.
     predecessor: Option<String>,
 }
 
@@ -50,7 +46,8 @@ impl Pidfile {
     ///
     /// # Errors
     ///
-    /// Names the file. A file that could not be written whole is not left behind.
+    /// Names the file. One that could not be written whole is not left behind, or left as it was if
+    /// it is a living daemon's.
     pub fn write(path: &Path) -> Result<Self, PidfileError> {
         Self::try_write(path).map_err(|error| PidfileError { path: path.to_owned(), error })
     }
@@ -59,13 +56,12 @@ impl Pidfile {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // Truncated only under the lock: a predecessor may be reading its own id just now.
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
             if !file.metadata()?.is_file() {
-                file.write_all(id().as_bytes())?;
+                (&file).write_all(id().as_bytes())?;
                 return Ok(Self { path: path.to_owned(), predecessor: None });
             }
-            lock_until(&file, deadline);
+            let _lock = Lock::wait(&file, deadline);
 
             // While we waited, a predecessor may have removed the file that we had opened.
             if !is_still_at(&file, fs::metadata(path)) && Instant::now() < deadline {
@@ -75,11 +71,6 @@ impl Pidfile {
             let written = replace(&file, &id());
             if written.is_err() {
                 undo(&file, path, predecessor.as_deref());
-            }
-            // Closing would do as well, were there not copies of the descriptor in a process that
-            // somebody forks just now.
-            if let Err(error) = file.unlock() {
-                log::debug!("cannot unlock {}: {error}", path.display());
             }
             written?;
             return Ok(Self { path: path.to_owned(), predecessor });
@@ -198,21 +189,6 @@ fn undo(file: &File, path: &Path, predecessor: Option<&str>) {
         && let Err(error) = fs::remove_file(path)
     {
         log::debug!("cannot remove {}: {error}", path.display());
-    }
-}
-
-/// Locks the file, or goes on without the lock if nobody lets us have it in time: a start must not
-/// hang for the sake of a race that lasts microseconds.
-fn lock_until(file: &File, deadline: Instant) {
-    loop {
-        match file.try_lock() {
-            Ok(()) => return,
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
-            Err(error) => {
-                log::debug!("writing the pidfile without a lock: {error}");
-                return;
-            }
-        }
     }
 }
 

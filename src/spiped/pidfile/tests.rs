@@ -6,6 +6,7 @@ use nix::unistd::mkfifo;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::thread;
 
 /// Another living process, until it is dropped.
 struct Other(Child);
