@@ -34,7 +34,7 @@ pub struct Pidfile {
 
 /// Where the pidfile is without `-p`: the source address as the user wrote it, and `.pid`.
 #[must_use]
-pub fn default_path(source: &impl fmt::Display) -> PathBuf {
+pub fn default_path(source: &str) -> PathBuf {
     PathBuf::from(format!("{source}.pid"))
 }
 

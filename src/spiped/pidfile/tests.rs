@@ -36,8 +36,8 @@ fn in_a_directory() -> (tempfile::TempDir, PathBuf) {
 
 #[test]
 fn the_default_is_named_after_the_source() {
-    assert_eq!(default_path(&"[127.0.0.1]:8025"), Path::new("[127.0.0.1]:8025.pid"));
-    assert_eq!(default_path(&"/run/s"), Path::new("/run/s.pid"));
+    assert_eq!(default_path("[127.0.0.1]:8025"), Path::new("[127.0.0.1]:8025.pid"));
+    assert_eq!(default_path("/run/s"), Path::new("/run/s.pid"));
 }
 
 #[test]
