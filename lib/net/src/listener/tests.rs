@@ -266,15 +266,3 @@ fn accept_errors_are_told_apart() {
         assert!(matches!(class(short), Accepted::Shortage(_)), "{short}");
     }
 }
-
-#[test]
-fn mio_reports_a_waiting_connection() {
-    let mut poll = mio::Poll::new().unwrap();
-    let mut listener = Listener::bind(&tcp("127.0.0.1:0")).unwrap();
-    poll.registry().register(&mut listener, Token(7), Interest::READABLE).unwrap();
-    let _client = TcpStream::connect(port(&listener)).unwrap();
-    let mut events = mio::Events::with_capacity(4);
-    poll.poll(&mut events, Some(Duration::from_secs(30))).unwrap();
-    assert!(events.iter().any(|event| event.token() == Token(7) && event.is_readable()));
-    poll.registry().deregister(&mut listener).unwrap();
-}
