@@ -52,14 +52,6 @@ pub fn init(
     Ok(logger)
 }
 
-/// Sends every later message to syslog; see [`Logger::switch_to_syslog`]. Does nothing before
-/// [`init`].
-pub fn switch_to_syslog() {
-    if let Some(logger) = LOGGER.get() {
-        logger.switch_to_syslog();
-    }
-}
-
 /// Waits until what was logged is written; see [`Logger::flush`]. Does nothing before [`init`].
 pub fn flush(timeout: Duration) {
     if let Some(logger) = LOGGER.get() {

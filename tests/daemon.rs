@@ -77,6 +77,28 @@ fn a_pidfile_that_is_not_ours_any_more_stays() {
     assert_eq!(std::fs::read_to_string(&pidfile).expect("the other's pidfile"), "1");
 }
 
+/// With -D the second one writes the pidfile before it can know that the address is taken.
+#[test]
+fn a_second_start_that_fails_gives_the_pidfile_back() {
+    for flags in [&["-p", "my.pid"][..], &["-p", "my.pid", "-D"]] {
+        let (room, server) = (Room::new(), Server::holding());
+        let first = encrypting(&room, &server).flags(flags);
+        let (status, log) = daemonise(&mut first.command());
+        assert!(status.success(), "{}", log.text());
+        let source = Address::Unix(room.path("source.sock"));
+        wait_until("the first one listens", || kernel::listening(&source));
+        let pid = pid_in(&room.path("my.pid"));
+
+        let (_, log) = daemonise(&mut first.command());
+        wait_until("the second one ends", || log.ended());
+        assert!(log.text().contains("source.sock"), "{flags:?}: {}", log.text());
+        assert!(kernel::alive(pid));
+        assert_eq!(pid_in(&room.path("my.pid")), pid, "{flags:?}");
+        terminate(pid);
+        assert!(!room.path("my.pid").exists(), "{flags:?}: the pidfile is left");
+    }
+}
+
 #[test]
 fn no_pidfile_in_the_foreground() {
     let (room, server) = (Room::new(), Server::holding());

@@ -2,7 +2,7 @@
 //!
 //! Owns the checked [`Options`] that main works from. Refuses to act on them. Every option of
 //! `spipe` is one of `spiped` too: their definition and the wording of errors are in `options.rs`;
-//! next is `main.rs`.
+//! next is `run.rs`.
 
 use std::ffi::OsString;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! Owns a UNIX socket pair and two threads with blocking reads and writes, so that files, pipes,
 //! terminals, /dev/null and sockets all work, and no descriptor shared with other processes is
 //! made non-blocking. Refuses to buffer beyond one block per direction. How it ends the process:
-//! `Failure::end_process` below. Next: `main.rs`.
+//! `Failure::end_process` below. Next: `run.rs`.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};

@@ -2,7 +2,7 @@
 //!
 //! Owns what only `spiped` has, and the checked [`Options`] that main works from. Refuses to act
 //! on them. What it shares with `spipe`, and the wording of errors, is in `options.rs`; next is
-//! `main.rs`.
+//! `run.rs`.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -13,6 +13,7 @@ use clap::{Args as ClapArgs, Command, CommandFactory, Parser};
 use log::LevelFilter;
 use spiped_proto::{Pfs, Role};
 
+use super::pidfile;
 use crate::options::{
     self, DEFAULT_INTERVAL, Exit, KeySource, TunnelArgs, parse_address, parse_connections,
     parse_interval,
@@ -172,7 +173,7 @@ where
         keepalive: !args.tunnel.no_keepalive,
         max_connections: args.max_connections.0,
         resolve: (!args.resolve_once).then_some(args.resolve_interval),
-        pidfile: args.pidfile.unwrap_or_else(|| PathBuf::from(format!("{}.pid", args.source))),
+        pidfile: args.pidfile.unwrap_or_else(|| pidfile::default_path(&args.source)),
         source: args.source,
         target: args.tunnel.target,
         bind: args.tunnel.bind,

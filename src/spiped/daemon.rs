@@ -96,9 +96,9 @@ impl Starting {
     }
 
     /// Ends the daemon, and the parent with status 1 and this reason, one line without a newline.
-    /// The pidfile is removed first.
+    /// The pidfile goes first, or back to whom it belonged.
     pub fn fail(self, pidfile: Pidfile, reason: &dyn fmt::Display) -> ! {
-        pidfile.remove_if_ours();
+        pidfile.withdraw();
         self.give_up(reason)
     }
 

@@ -2,36 +2,39 @@
 //!
 //! Owns its name, its content (the process id in decimal, without a newline, as C spiped writes it)
 //! and the care that two daemons which follow one another on the same file never harm each other:
-//! whoever writes or removes it holds a lock on it meanwhile. Refuses to tell from an old pidfile
-//! whether a daemon runs; the addresses in use tell that better. Next: `user.rs`.
+//! whoever writes or removes it holds a lock on it meanwhile, and a start that fails leaves the file
+//! to the daemon that had it before. Refuses to tell from an old pidfile whether a daemon runs; the
+//! addresses in use tell that better. Next: `user.rs`.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::libc;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use spiped_net::lock::Lock;
 
 /// How long a start waits for whoever holds the lock: a predecessor needs no millisecond, but a
 /// stranger (`flock x.pid spiped -p x.pid` is one) may never let go.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long to wait between two tries.
-const PAUSE: Duration = Duration::from_millis(10);
-
 /// A pidfile that holds this process's id. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Pidfile {
     path: PathBuf,
+    /// What it held before, if that was the id of another living process.
+    predecessor: Option<String>,
 }
 
 /// Where the pidfile is without `-p`: the source address as the user wrote it, and `.pid`.
 #[must_use]
-pub fn default_path(source: &impl fmt::Display) -> PathBuf {
+pub fn default_path(source: &str) -> PathBuf {
     PathBuf::from(format!("{source}.pid"))
 }
 
@@ -43,7 +46,8 @@ impl Pidfile {
     ///
     /// # Errors
     ///
-    /// Names the file. A file that could not be written whole is not left behind.
+    /// Names the file. One that could not be written whole is not left behind, or left as it was if
+    /// it is a living daemon's.
     pub fn write(path: &Path) -> Result<Self, PidfileError> {
         Self::try_write(path).map_err(|error| PidfileError { path: path.to_owned(), error })
     }
@@ -52,48 +56,69 @@ impl Pidfile {
         let deadline = Instant::now() + PATIENCE;
         loop {
             // Truncated only under the lock: a predecessor may be reading its own id just now.
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
             if !file.metadata()?.is_file() {
-                file.write_all(id().as_bytes())?;
-                return Ok(Self { path: path.to_owned() });
+                (&file).write_all(id().as_bytes())?;
+                return Ok(Self { path: path.to_owned(), predecessor: None });
             }
-            lock_until(&file, deadline);
+            let _lock = Lock::wait(&file, deadline);
 
             // While we waited, a predecessor may have removed the file that we had opened.
             if !is_still_at(&file, fs::metadata(path)) && Instant::now() < deadline {
                 continue;
             }
-            let written = file.set_len(0).and_then(|()| file.write_all(id().as_bytes()));
-            // Never a link to it: that was there before us.
-            if written.is_err()
-                && is_still_at(&file, fs::symlink_metadata(path))
-                && let Err(error) = fs::remove_file(path)
-            {
-                log::debug!("cannot remove {}: {error}", path.display());
-            }
-            // Closing would do as well, were there not copies of the descriptor in a process that
-            // somebody forks just now.
-            if let Err(error) = file.unlock() {
-                log::debug!("cannot unlock {}: {error}", path.display());
+            let predecessor = predecessor(path);
+            let written = replace(&file, &id());
+            if written.is_err() {
+                undo(&file, path, predecessor.as_deref());
             }
             written?;
-            return Ok(Self { path: path.to_owned() });
+            return Ok(Self { path: path.to_owned(), predecessor });
         }
     }
 
-    /// Removes the file, if it is a regular file that still holds our process id.
+    /// At the regular end: removes the file, if it is a regular file that still holds our process
+    /// id.
     pub fn remove_if_ours(self) {
         drop(self);
     }
 
+    /// At the end of a start that failed: gives the file back to the daemon that had it before, if
+    /// that one still lives, and removes it otherwise.
+    pub fn withdraw(self) {
+        if let Some(predecessor) = self.predecessor.as_deref().filter(|text| is_another(text))
+            && let Err(kept) = self.try_give_back(predecessor)
+        {
+            log::debug!("cannot give {} back: {kept}", self.path.display());
+        }
+        // What is not ours any more now stays when this is dropped.
+    }
+
+    fn try_give_back(&self, predecessor: &str) -> Result<(), Kept> {
+        // Through a link, too: that is how it was written.
+        let file = self.lock_if_ours(OpenOptions::new().write(true), fs::metadata, 0)?;
+        Ok(replace(&file, predecessor)?)
+    }
+
     fn try_remove(&self) -> Result<(), Kept> {
+        let options = &mut OpenOptions::new();
+        let _file = self.lock_if_ours(options, fs::symlink_metadata, libc::O_NOFOLLOW)?;
+        Ok(fs::remove_file(&self.path)?)
+    }
+
+    /// The file, locked, if it is a regular file that holds our id. No successor writes to it
+    /// before it is closed, so all that was found stays true.
+    fn lock_if_ours(
+        &self,
+        options: &mut OpenOptions,
+        look: fn(PathBuf) -> io::Result<Metadata>,
+        flags: i32,
+    ) -> Result<File, Kept> {
         // Look before opening: opening a FIFO would block, and a device may do anything.
-        if !fs::symlink_metadata(&self.path)?.is_file() {
+        if !look(self.path.clone())?.is_file() {
             return Err(Kept::NotAFile);
         }
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(&self.path)?;
+        let file = options.read(true).custom_flags(flags | libc::O_NONBLOCK).open(&self.path)?;
         match file.try_lock() {
             Ok(()) => {}
             // Someone is writing to it, so it is not ours for much longer.
@@ -101,14 +126,10 @@ impl Pidfile {
             // Not every file system has locks. Then the look below has to do.
             Err(TryLockError::Error(error)) => log::debug!("cannot lock the pidfile: {error}"),
         }
-
-        // Under the lock no successor writes, so what we see now holds until the file is gone.
-        let mut content = String::new();
-        (&file).take(64).read_to_string(&mut content)?;
-        if content != id() || !is_still_at(&file, fs::symlink_metadata(&self.path)) {
+        if content(&file)? != id() || !is_still_at(&file, look(self.path.clone())) {
             return Err(Kept::NotOurs);
         }
-        Ok(fs::remove_file(&self.path)?)
+        Ok(file)
     }
 }
 
@@ -126,18 +147,48 @@ fn id() -> String {
     process::id().to_string()
 }
 
-/// Locks the file, or goes on without the lock if nobody lets us have it in time: a start must not
-/// hang for the sake of a race that lasts microseconds.
-fn lock_until(file: &File, deadline: Instant) {
-    loop {
-        match file.try_lock() {
-            Ok(()) => return,
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
-            Err(error) => {
-                log::debug!("writing the pidfile without a lock: {error}");
-                return;
-            }
-        }
+/// The id of another living process, if the file holds one.
+fn predecessor(path: &Path) -> Option<String> {
+    // Not through the descriptor that writes: we may be allowed to write only. Then, and with any
+    // other content, there is nobody to give the file back to.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+    content(&file).ok().filter(|text| is_another(text))
+}
+
+/// Whether this is the id of another living process.
+fn is_another(text: &str) -> bool {
+    // 0 and negative numbers stand for groups of processes.
+    let Some(pid) = text.trim_ascii_end().parse().ok().filter(|pid: &i32| *pid > 0) else {
+        return false;
+    };
+    // EPERM: it lives, and is another user's.
+    text != id() && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
+}
+
+/// What an open file holds, as far as that can be a process id.
+fn content(file: &File) -> io::Result<String> {
+    let mut content = String::new();
+    file.take(64).read_to_string(&mut content)?;
+    Ok(content)
+}
+
+/// Writes `text` in place of whatever the file holds.
+fn replace(file: &File, text: &str) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all_at(text.as_bytes(), 0)
+}
+
+/// A file that could not be written whole gets back what it held, if that is still needed and goes
+/// in; otherwise it goes.
+fn undo(file: &File, path: &Path, predecessor: Option<&str>) {
+    if predecessor.is_some_and(|text| replace(file, text).is_ok()) {
+        return;
+    }
+    // Never a link to it: that was there before us.
+    if is_still_at(file, fs::symlink_metadata(path))
+        && let Err(error) = fs::remove_file(path)
+    {
+        log::debug!("cannot remove {}: {error}", path.display());
     }
 }
 
@@ -189,116 +240,4 @@ impl fmt::Display for PidfileError {
 impl std::error::Error for PidfileError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nix::sys::stat::Mode;
-    use nix::unistd::mkfifo;
-    use std::os::unix::fs::symlink;
-    use std::sync::mpsc;
-
-    fn in_a_directory() -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.pid");
-        (dir, path)
-    }
-
-    #[test]
-    fn the_default_is_named_after_the_source() {
-        assert_eq!(default_path(&"[127.0.0.1]:8025"), Path::new("[127.0.0.1]:8025.pid"));
-        assert_eq!(default_path(&"/run/s"), Path::new("/run/s.pid"));
-    }
-
-    #[test]
-    fn it_holds_the_id_alone_and_goes_at_the_end() {
-        let (_dir, path) = in_a_directory();
-        fs::write(&path, "an old and longer content\n").unwrap();
-        let pidfile = Pidfile::write(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), process::id().to_string());
-        pidfile.remove_if_ours();
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_successors_pidfile_stays() {
-        let (_dir, path) = in_a_directory();
-        for theirs in ["1", "", "12345678901234567890"] {
-            let pidfile = Pidfile::write(&path).unwrap();
-            fs::write(&path, theirs).unwrap();
-            pidfile.remove_if_ours();
-            assert_eq!(fs::read_to_string(&path).unwrap(), theirs);
-        }
-    }
-
-    #[test]
-    fn a_pidfile_that_is_being_written_stays() {
-        let (_dir, path) = in_a_directory();
-        let pidfile = Pidfile::write(&path).unwrap();
-        let successor = File::open(&path).unwrap();
-        successor.lock().unwrap();
-        pidfile.remove_if_ours();
-        assert!(path.exists());
-    }
-
-    #[test]
-    fn a_pidfile_removed_while_we_wait_for_it_is_made_anew() {
-        let (_dir, path) = in_a_directory();
-        let predecessor = File::create(&path).unwrap();
-        predecessor.lock().unwrap();
-        let (written, result) = mpsc::channel();
-        let writer = {
-            let path = path.clone();
-            thread::spawn(move || written.send(Pidfile::write(&path).unwrap()))
-        };
-        fs::remove_file(&path).unwrap();
-        drop(predecessor);
-        let pidfile = result.recv_timeout(Duration::from_secs(30)).unwrap();
-        writer.join().unwrap().unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), process::id().to_string());
-        drop(pidfile);
-        assert!(!path.exists());
-    }
-
-    #[test]
-    fn a_lock_that_nobody_gives_back_does_not_stop_us() {
-        let (_dir, path) = in_a_directory();
-        let stranger = File::create(&path).unwrap();
-        stranger.lock().unwrap();
-        let pidfile = Pidfile::write(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), process::id().to_string());
-        drop((pidfile, stranger));
-    }
-
-    #[test]
-    fn what_is_no_regular_file_is_written_but_never_removed() {
-        let (dir, target) = in_a_directory();
-        Pidfile::write(Path::new("/dev/null")).unwrap().remove_if_ours();
-        assert!(Path::new("/dev/null").exists());
-
-        let link = dir.path().join("link");
-        symlink(&target, &link).unwrap();
-        Pidfile::write(&link).unwrap().remove_if_ours();
-        assert_eq!(fs::read_to_string(&target).unwrap(), process::id().to_string());
-        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
-
-        let fifo = dir.path().join("fifo");
-        mkfifo(&fifo, Mode::S_IRWXU).unwrap();
-        let reader = {
-            let fifo = fifo.clone();
-            thread::spawn(move || fs::read_to_string(fifo).unwrap())
-        };
-        Pidfile::write(&fifo).unwrap().remove_if_ours();
-        assert_eq!(reader.join().unwrap(), process::id().to_string());
-        assert!(fifo.exists());
-    }
-
-    #[test]
-    fn what_cannot_be_written_is_an_error_that_names_it() {
-        let (dir, _) = in_a_directory();
-        for path in [Path::new("/dev/full"), dir.path(), &dir.path().join("none/x.pid")] {
-            let text = Pidfile::write(path).unwrap_err().to_string();
-            assert!(text.starts_with(&format!("cannot write the pidfile {path:?}: ")), "{text}");
-            assert!(text.ends_with("-p"), "{text}");
-        }
-        assert!(Path::new("/dev/full").exists());
-    }
-}
+mod tests;

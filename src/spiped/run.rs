@@ -255,6 +255,7 @@ impl Process {
     fn finish(mut self, end: End) -> ExitCode {
         match (&end, self.starting.take(), self.pidfile.take()) {
             (End::Failed(reason), Some(starting), Some(pidfile)) => starting.fail(pidfile, reason),
+            (End::Failed(_), None, Some(pidfile)) => pidfile.withdraw(),
             (_, _, Some(pidfile)) => pidfile.remove_if_ours(),
             (_, _, None) => {}
         }

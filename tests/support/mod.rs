@@ -10,6 +10,7 @@
 
 pub(crate) mod address;
 pub(crate) mod kernel;
+pub(crate) mod memory;
 pub(crate) mod pattern;
 pub(crate) mod peer;
 pub(crate) mod pipes;

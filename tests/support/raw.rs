@@ -48,6 +48,16 @@ pub(crate) struct Raw {
     pub(crate) opening: Direction,
 }
 
+/// The secrets of a connection.
+pub(crate) struct Secrets {
+    /// dk_1: the MAC keys of the handshake, the client's first.
+    pub(crate) handshake: [u8; 64],
+    /// y_SC, the common Diffie-Hellman value.
+    pub(crate) common: [u8; 256],
+    /// dk_2: cipher key and MAC key of the client, then of the server.
+    pub(crate) session: [u8; 128],
+}
+
 /// Random bytes. A repeated nonce would do no harm here, but would prove less.
 pub(crate) fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
@@ -104,18 +114,33 @@ impl Handshake {
         Ok(value.try_into().expect("256 bytes"))
     }
 
-    /// Sends this side's value, reads the peer's in the order of the protocol, makes the keys.
-    pub(crate) fn finish(mut self) -> io::Result<Raw> {
+    /// Sends this side's value and reads the peer's, in the order of the protocol.
+    pub(crate) fn exchange(&mut self) -> io::Result<[u8; 256]> {
         let message = self.public();
-        let peer = if self.side == Side::Client {
+        if self.side == Side::Client {
             self.socket.write_all(&message)?;
-            self.read_public()?
-        } else {
-            let peer = self.read_public()?;
-            self.socket.write_all(&message)?;
-            peer
-        };
+            return self.read_public();
+        }
+        let peer = self.read_public()?;
+        self.socket.write_all(&message)?;
+        Ok(peer)
+    }
+
+    /// The same, and makes the keys.
+    pub(crate) fn finish(mut self) -> io::Result<Raw> {
+        let peer = self.exchange()?;
         Ok(self.keyed(&peer))
+    }
+
+    /// What nobody but the two sides may ever know of this connection.
+    pub(crate) fn secrets(&self, peer: &[u8; 256]) -> Secrets {
+        let common = self.common(peer);
+        let session = derive(&self.secret, &[&self.nonces, &common]);
+        Secrets { handshake: derive(&self.secret, &[&self.nonces]), common, session }
+    }
+
+    fn common(&self, peer: &[u8; 256]) -> [u8; 256] {
+        self.exponent.as_ref().map_or_else(one, |exponent| shared(peer, exponent))
     }
 
     /// The packets' keys, given the peer's value.
@@ -127,8 +152,7 @@ impl Handshake {
     /// What this side sends with and receives with. Without forward secrecy the peer's value
     /// does not matter, so packets can be made before it is known.
     pub(crate) fn directions(&self, peer: &[u8; 256]) -> (Direction, Direction) {
-        let common = self.exponent.as_ref().map_or_else(one, |exponent| shared(peer, exponent));
-        let keys: [u8; 128] = derive(&self.secret, &[&self.nonces, &common]);
+        let keys = self.secrets(peer).session;
         let (client, server) = (Direction::new(&keys[..64]), Direction::new(&keys[64..]));
         if self.side == Side::Client { (client, server) } else { (server, client) }
     }

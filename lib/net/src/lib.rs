@@ -11,6 +11,7 @@ pub mod dns;
 mod event_loop;
 pub mod limits;
 pub mod listener;
+pub mod lock;
 pub mod pause;
 pub mod rate;
 mod ready;

@@ -16,9 +16,6 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::event::Source;
-use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
 use nix::libc;
 use socket2::{Protocol, SockAddr, Socket, Type};
 
@@ -247,20 +244,6 @@ fn is_lost_connection(error: &io::Error) -> bool {
 impl AsRawFd for Listener {
     fn as_raw_fd(&self) -> RawFd {
         self.socket.as_raw_fd()
-    }
-}
-
-impl Source for Listener {
-    fn register(&mut self, registry: &Registry, token: Token, what: Interest) -> io::Result<()> {
-        SourceFd(&self.as_raw_fd()).register(registry, token, what)
-    }
-
-    fn reregister(&mut self, registry: &Registry, token: Token, what: Interest) -> io::Result<()> {
-        SourceFd(&self.as_raw_fd()).reregister(registry, token, what)
-    }
-
-    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        SourceFd(&self.as_raw_fd()).deregister(registry)
     }
 }
 

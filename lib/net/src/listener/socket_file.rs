@@ -2,15 +2,22 @@
 //!
 //! Owns the decision whether a file in the way may be replaced, and the removal of our own. Refuses
 //! to remove anything that is not a dead socket or the very file (device and inode) we created.
+//! Daemons that start at the same moment take turns: whoever binds holds a lock on the directory.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::lock::Lock;
+
+/// How long a start waits for others in the same directory, which need no millisecond.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A file that we created by binding to it.
 #[derive(Debug)]
@@ -43,6 +50,10 @@ pub(super) enum Obstacle {
 impl SocketFile {
     /// Binds `socket` to `path`, replacing a dead socket's file.
     pub(super) fn bind(socket: &Socket, address: &SockAddr, path: &Path) -> Result<Self, Obstacle> {
+        // Without it another one could find our socket dead between the creation of its file and
+        // the end of bind(2), or remove it in place of the dead one that it has looked at.
+        let directory = open_directory(path);
+        let _lock = directory.as_ref().and_then(|it| Lock::wait(it, Instant::now() + PATIENCE));
         if let Err(error) = socket.bind(address) {
             if error.kind() != io::ErrorKind::AddrInUse {
                 return Err(error.into());
@@ -82,6 +93,13 @@ impl From<&fs::Metadata> for FileId {
     }
 }
 
+/// The directory of a file, to be locked. One that we may not read has to do without a lock.
+fn open_directory(path: &Path) -> Option<File> {
+    let directory = path.parent()?;
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY).open(directory);
+    opened.inspect_err(|error| log::debug!("no lock on {}: {error}", directory.display())).ok()
+}
+
 /// Removes a socket that no process has open; a file that is gone already is fine, too.
 fn remove_dead(path: &Path, address: &SockAddr) -> Result<(), Obstacle> {
     let before = match fs::symlink_metadata(path) {
@@ -107,11 +125,14 @@ fn remove_dead(path: &Path, address: &SockAddr) -> Result<(), Obstacle> {
         Ok(()) => return Err(Obstacle::Live),
     }
 
-    // Another starting process may have replaced the dead file by its own since.
+    // Who knows no lock may have replaced the dead file by its own since.
     match FileId::of(path) {
         Ok(now) if now == FileId::from(&before) => {
             log::info!("replacing {}, a socket that nobody has open", path.display());
-            fs::remove_file(path).map_err(Obstacle::from)
+            match fs::remove_file(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                result => Ok(result?),
+            }
         }
         _ => Err(Obstacle::Changing),
     }

@@ -7,6 +7,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Barrier;
 
 fn tcp(address: &str) -> Endpoint {
     Endpoint::Tcp(address.parse().unwrap())
@@ -146,6 +147,43 @@ fn a_successors_socket_survives_our_end() {
     accept_one(&successor);
 }
 
+/// Each may find it dead, but the first one's live socket must survive the others.
+#[test]
+fn of_many_starters_on_a_dead_socket_one_gets_it() {
+    const STARTERS: usize = 4;
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..300 {
+        let path = dir.path().join(format!("s{round}"));
+        leave_dead_socket(&path);
+        let go = Barrier::new(STARTERS);
+        let results: Vec<_> = thread::scope(|scope| {
+            let start = || {
+                go.wait();
+                Listener::bind(&unix(&path))
+            };
+            let starters: Vec<_> = (0..STARTERS).map(|_| scope.spawn(start)).collect();
+            starters.into_iter().map(|starter| starter.join().unwrap()).collect()
+        });
+        let (bound, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+        assert_eq!(bound.len(), 1, "round {round}: {bound:?}");
+        assert!(refused.iter().all(|error| error.as_ref().unwrap_err().is_in_use()), "{refused:?}");
+        UnixStream::connect(&path).unwrap();
+        accept_one(bound[0].as_ref().unwrap());
+    }
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "something is left");
+}
+
+#[test]
+fn a_directory_that_we_cannot_lock_does_not_stop_us() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s");
+    let stranger = fs::File::open(dir.path()).unwrap();
+    stranger.lock().unwrap();
+    leave_dead_socket(&path);
+    let _listener = Listener::bind(&unix(&path)).unwrap();
+    UnixStream::connect(&path).unwrap();
+}
+
 #[test]
 fn a_port_in_use_is_an_error_that_says_so() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -227,16 +265,4 @@ fn accept_errors_are_told_apart() {
     for short in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EINVAL] {
         assert!(matches!(class(short), Accepted::Shortage(_)), "{short}");
     }
-}
-
-#[test]
-fn mio_reports_a_waiting_connection() {
-    let mut poll = mio::Poll::new().unwrap();
-    let mut listener = Listener::bind(&tcp("127.0.0.1:0")).unwrap();
-    poll.registry().register(&mut listener, Token(7), Interest::READABLE).unwrap();
-    let _client = TcpStream::connect(port(&listener)).unwrap();
-    let mut events = mio::Events::with_capacity(4);
-    poll.poll(&mut events, Some(Duration::from_secs(30))).unwrap();
-    assert!(events.iter().any(|event| event.token() == Token(7) && event.is_readable()));
-    poll.registry().deregister(&mut listener).unwrap();
 }

@@ -1,0 +1,255 @@
+//! What a daemon still knows of a connection that has ended: nothing secret.
+//!
+//! A raw peer has all secrets of a connection, so that they can be searched for in the daemon's
+//! memory: while the connection is open, to show that the search finds what is there, and after
+//! its end. Copies in registers, and in what the kernel keeps, are beyond it. Next: `docs.rs`.
+
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+use sha2::block_api::compress256;
+use sha2::{Digest, Sha256};
+use socket2::Socket;
+
+use support::address::reset;
+use support::memory::{self, Found, Needles};
+use support::process::{Role, Spiped};
+use support::raw::{Handshake, Raw, Secrecy, Secrets, Side};
+use support::{Address, Daemon, Implementation::Ours, Room, Server, kernel, wait_until};
+
+/// FIPS 180-4, section 5.3.3.
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// Both directions, between two packets.
+    Clean,
+    /// The peer resets it.
+    Reset,
+    /// A bit of a packet is flipped.
+    Tampered,
+    /// The peer resets it as soon as it can tell all keys, before any packet.
+    Unused,
+}
+
+/// What HMAC makes of a key: the key with each pad, and the state of the hash after that.
+fn add_hmac(needles: &mut Needles, name: &str, key: &[u8]) {
+    for (pad_name, pad) in [("ipad", 0x36), ("opad", 0x5c)] {
+        let mut block = [pad; 64];
+        block.iter_mut().zip(key).for_each(|(block, key)| *block ^= key);
+        needles.add(&format!("{name}^{pad_name}"), &block[..key.len()]);
+        let mut state = INITIAL;
+        compress256(&mut state, &[block]);
+        let bytes = |words: &[u32]| -> Vec<u8> {
+            words.iter().flat_map(|word| word.to_ne_bytes()).collect()
+        };
+        needles.add(&format!("{name} after {pad_name}"), &bytes(&state));
+        // The same in the order of the SHA instructions of x86.
+        let [a, b, c, d, e, f, g, h] = state;
+        needles
+            .add(&format!("{name} after {pad_name}, shuffled"), &bytes(&[f, e, b, a, h, g, d, c]));
+    }
+}
+
+/// Everything by which a connection could be read or forged later.
+fn needles(secrets: &Secrets) -> Needles {
+    let mut needles = Needles::default();
+    for (name, key) in ["dhmac_C", "dhmac_S"].into_iter().zip(secrets.handshake.chunks(32)) {
+        needles.add(name, key);
+        add_hmac(&mut needles, name, key);
+    }
+    needles.add("y_SC", &secrets.common);
+    let reversed: Vec<u8> = secrets.common.iter().rev().copied().collect();
+    needles.add("y_SC, little-endian", &reversed);
+    for (name, key) in ["E_C", "H_C", "E_S", "H_S"].into_iter().zip(secrets.session.chunks(32)) {
+        // The schedule of a cipher key begins with the key.
+        needles.add(name, key);
+        if name.starts_with('H') {
+            add_hmac(&mut needles, name, key);
+        }
+    }
+    needles
+}
+
+/// A daemon, and what must not be found in it.
+struct Scene {
+    role: Role,
+    room: Room,
+    daemon: Daemon,
+    /// Descriptors of the daemon without a connection.
+    descriptors: usize,
+    needles: Needles,
+}
+
+/// A connection through it: encrypted at one end, plain at the other.
+struct Connection {
+    raw: Raw,
+    plain: Socket,
+}
+
+impl Scene {
+    /// Starts a daemon and opens a connection.
+    fn start(role: Role) -> (Self, Connection) {
+        let (room, server) = (Room::new(), Server::holding());
+        let any = Address::any_v4();
+        let daemon = Spiped::new(Ours, role, &room, &any, server.address()).start();
+        let descriptors = kernel::descriptors(daemon.pid());
+        let near = daemon.address().connect().expect("connect");
+        let secret = room.secret();
+        let handshake = |socket, side| {
+            let mut handshake = Handshake::start(socket, &secret, side, Secrecy::Forward)?;
+            let peer = handshake.exchange()?;
+            let secrets = handshake.secrets(&peer);
+            std::io::Result::Ok((handshake.keyed(&peer), secrets))
+        };
+        let (raw, secrets, plain) = if role == Role::Decrypt {
+            let (raw, secrets) = handshake(near, Side::Client).expect("handshake");
+            (raw, secrets, server.accept())
+        } else {
+            let (raw, secrets) = handshake(server.accept(), Side::Server).expect("handshake");
+            (raw, secrets, near)
+        };
+        let scene = Self { role, room, daemon, descriptors, needles: needles(&secrets) };
+        (scene, Connection { raw, plain })
+    }
+
+    fn find(&self, needles: &Needles) -> Vec<Found> {
+        memory::search(self.daemon.pid(), needles).expect("the memory of a child")
+    }
+
+    /// K is needed for the next handshake; if it is not found, nothing would be.
+    #[track_caller]
+    fn must_hold_the_key(&self) {
+        let mut key = Needles::default();
+        key.add("K", &Sha256::digest(self.room.secret()));
+        let found = self.find(&key);
+        assert!(found.len() >= 2, "{:?}: not both halves of K: {found:?}", self.role);
+    }
+
+    /// While packets flow, so are those of the connection.
+    #[track_caller]
+    fn must_hold_the_keys_in_use(&self) {
+        let found = self.find(&self.needles);
+        let holds = |name: &str| found.iter().any(|found| found.name.starts_with(name));
+        for name in ["H_C after ipad", "H_C after opad", "H_S after ipad", "H_S after opad"] {
+            assert!(holds(name), "{:?}: no {name}: {found:?}", self.role);
+        }
+        // Without the AES instructions a key is kept in another form.
+        if aes_instructions() {
+            assert!(holds("E_C") && holds("E_S"), "{:?}: no cipher key: {found:?}", self.role);
+        }
+    }
+
+    /// Waits until the daemon has nothing more to do with the connection.
+    #[track_caller]
+    fn wait_for_the_end(&self) {
+        let pid = self.daemon.pid();
+        wait_until("the end is logged", || self.daemon.log().contains("connection from "));
+        wait_until("both sockets are closed", || kernel::descriptors(pid) == self.descriptors);
+        // Then the loop waits for events again.
+        let state = || kernel::status_line(pid, "State:").expect("the daemon runs");
+        wait_until("the loop sleeps", || state().starts_with('S'));
+    }
+}
+
+impl Connection {
+    /// One packet and several at once, each way.
+    fn talk(&mut self) {
+        for length in [5, 10_000] {
+            let data = vec![b'x'; length];
+            let mut received = vec![0; length];
+            self.raw.send(&data).expect("send");
+            self.plain.read_exact(&mut received).expect("receive");
+            self.plain.write_all(&data).expect("send");
+            self.raw.receive_exactly(length).expect("receive");
+        }
+    }
+
+    fn end(mut self, end: End) {
+        let mut rest = Vec::new();
+        if let End::Clean = end {
+            self.raw.socket.shutdown(Shutdown::Write).expect("shutdown");
+            self.plain.read_to_end(&mut rest).expect("a clean end");
+            drop(self.plain);
+            self.raw.socket.read_to_end(&mut rest).expect("a clean end");
+            return;
+        }
+        if let End::Tampered = end {
+            let mut packet = self.raw.sealing.seal(b"forged");
+            packet[0] ^= 1;
+            self.raw.socket.write_all(&packet).expect("send");
+        } else {
+            reset(self.raw.socket);
+        }
+        let outcome = self.plain.read_to_end(&mut rest).map_err(|error| error.kind());
+        assert_eq!(outcome, Err(ErrorKind::ConnectionReset), "{end:?}");
+    }
+}
+
+/// A connection that ends in this way leaves no secret behind, in either role.
+#[track_caller]
+fn leaves_nothing(end: End) {
+    let mut left = Vec::new();
+    for role in [Role::Decrypt, Role::Encrypt] {
+        let (scene, mut connection) = Scene::start(role);
+        if !support::in_ci() && !memory::readable(scene.daemon.pid()) {
+            return support::skip("secrets", "this system does not let us read a child's memory");
+        }
+        scene.must_hold_the_key();
+        if !matches!(end, End::Unused) {
+            connection.talk();
+            scene.must_hold_the_keys_in_use();
+        }
+
+        connection.end(end);
+        scene.wait_for_the_end();
+        scene.must_hold_the_key();
+        let found = scene.find(&scene.needles);
+        left.extend(found.iter().map(|found| format!("{role:?}: {found:?}\n")));
+    }
+    assert!(left.is_empty(), "left after the end ({end:?}):\n{}", left.concat());
+}
+
+#[cfg(target_arch = "x86_64")]
+fn aes_instructions() -> bool {
+    std::arch::is_x86_feature_detected!("aes")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn aes_instructions() -> bool {
+    false
+}
+
+#[test]
+fn a_clean_end_leaves_no_secret() {
+    leaves_nothing(End::Clean);
+}
+
+#[test]
+fn a_reset_leaves_no_secret() {
+    leaves_nothing(End::Reset);
+}
+
+#[test]
+fn a_connection_without_a_packet_leaves_no_secret() {
+    leaves_nothing(End::Unused);
+}
+
+#[test]
+fn a_forged_packet_leaves_no_secret() {
+    leaves_nothing(End::Tampered);
+}
