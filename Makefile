@@ -12,7 +12,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
 PAGES = man/spiped.1 man/spipe.1
 
-.PHONY: all install uninstall check test demo clean
+.PHONY: all install uninstall check test demo bench clean
 
 all:
 	$(CARGO) build --release --locked
@@ -48,6 +48,16 @@ test:
 
 demo: all
 	$(CARGO) run --release --locked --quiet --example demo
+
+# Measures ours against what is there of others, on a machine that has nothing else to do.
+# QUICK=1 only shows that it works.  ROWS, ROUNDS, SECONDS, PLOTS and PEERS: see BUILDING.
+bench: all
+	if [ -e tests/fetch-c-spiped.sh ]; then sh tests/fetch-c-spiped.sh >/dev/null; fi
+	if [ -n "$(PEERS)" ]; then \
+	    $(CARGO) install --quiet --locked --root $(CARGO_TARGET_DIR)/peers monopiped; fi
+	$(CARGO) build --release --locked --quiet --package spiped-bench
+	$(RELEASE)/spiped-bench $(QUICK:%=--quick) $(ROUNDS:%=--rounds=%) \
+	    $(SECONDS:%=--seconds=%) $(PLOTS:%=--plots=%) -- $(ROWS)
 
 clean:
 	$(CARGO) clean
