@@ -77,8 +77,6 @@ pub(crate) struct Effort {
     pub(crate) pings: usize,
     /// Connections one after the other, and as many again side by side.
     pub(crate) connections: usize,
-    /// Requests of redis-benchmark without pipelining; with it ten times as many.
-    pub(crate) requests: usize,
 }
 
 impl Options {
@@ -107,7 +105,6 @@ impl Options {
                 warm_up: 0.1,
                 pings: 100,
                 connections: 16,
-                requests: 1_000,
             }
         } else {
             Effort {
@@ -117,7 +114,6 @@ impl Options {
                 warm_up: 0.5,
                 pings: 5_000,
                 connections: 1_000,
-                requests: 50_000,
             }
         }
     }

@@ -82,6 +82,17 @@ impl Process {
         }
     }
 
+    /// Refuses if it has ended: what it was to do all the time did not happen.
+    pub(crate) fn check_running(&mut self) -> Outcome<()> {
+        match self.child.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(status)) => {
+                Err(format!("{} ended early, with {status}: {}", self.name, self.said()))
+            }
+            Err(e) => Err(format!("cannot wait for {}: {e}", self.name)),
+        }
+    }
+
     /// Processor time so far, of all threads, those that have ended included.
     pub(crate) fn cpu(&self) -> Outcome<Duration> {
         let clock = |pid| ClockId::pid_cpu_clock_id(pid).and_then(clock_gettime);
