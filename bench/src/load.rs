@@ -43,19 +43,23 @@ pub(crate) fn hear(stream: &mut TcpStream) -> Outcome<()> {
     stream.read_exact(&mut [0]).map_err(|e| format!("no answer through the tunnel: {e}"))
 }
 
-/// Microseconds that each of `count` messages took to be answered.
+/// Microseconds that messages took to be answered: `count` of them, or as many as are answered
+/// within `limit`, but at least one.
 pub(crate) fn round_trips(
     stream: &mut TcpStream,
     message: &[u8],
     count: usize,
+    limit: Duration,
 ) -> Outcome<Vec<f64>> {
-    let one = |_| {
+    let mut times = Vec::new();
+    let begin = Instant::now();
+    while times.is_empty() || times.len() < count && begin.elapsed() < limit {
         let start = Instant::now();
         say(stream, message)?;
         hear(stream)?;
-        Ok(start.elapsed().as_secs_f64() * 1e6)
-    };
-    (0..count).map(one).collect()
+        times.push(start.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(times)
 }
 
 /// Opens so many connections and waits for each one's first answer, a few at a time.

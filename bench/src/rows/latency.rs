@@ -100,13 +100,16 @@ struct Cost {
     cpu: [f64; 2],
 }
 
-/// Of `count` messages on a new connection, after some that do not count.
+/// Of `count` messages on a new connection, or of as many as the time allows, after some that do
+/// not count.
 fn cost(bench: &Bench, pair: &Pair, message: &[u8], count: usize) -> Outcome<Cost> {
+    let limit = Duration::from_secs_f64(bench.effort.seconds);
     let mut stream = connect(pair.entry)?;
-    round_trips(&mut stream, message, (bench.effort.pings / 10).min(count))?;
+    round_trips(&mut stream, message, (bench.effort.pings / 10).min(count), limit / 4)?;
     let before = pair.cpu()?;
-    let times = round_trips(&mut stream, message, count)?;
-    let cpu = cpu_between(before, pair.cpu()?).map(|seconds| seconds * 1e6 / count as f64);
+    let times = round_trips(&mut stream, message, count, limit)?;
+    let count = times.len() as f64;
+    let cpu = cpu_between(before, pair.cpu()?).map(|seconds| seconds * 1e6 / count);
     Ok(Cost { times: Sorted::new(times).ok_or("no round trips")?, cpu })
 }
 
@@ -114,17 +117,14 @@ fn storm(bench: &Bench, peer: &Peer, _: u64) -> Outcome<Vec<f64>> {
     let target = Target::start(Manner::Answer(1))?;
     let pair = Pair::start(bench, peer, target.addr)?;
     let mut stream = connect(pair.entry)?;
-    round_trips(&mut stream, b"!", 10)?;
+    // As long as two measurements of throughput: 1,200 handshakes, unless told otherwise.
+    let span = Duration::from_secs_f64(2.0 * bench.effort.seconds);
+    round_trips(&mut stream, b"!", 10, span)?;
     let storm = Storm::start(pair.entry, STORM);
     std::thread::sleep(Duration::from_secs_f64(bench.effort.warm_up));
 
-    // As long as two measurements of throughput: 1,200 handshakes, unless told otherwise.
-    let span = Duration::from_secs_f64(2.0 * bench.effort.seconds);
     let (start, before) = (Instant::now(), storm.finished());
-    let mut times = Vec::new();
-    while start.elapsed() < span {
-        times.extend(round_trips(&mut stream, b"!", 10)?);
-    }
+    let times = round_trips(&mut stream, b"!", usize::MAX, span)?;
     let rate = (storm.finished() - before) as f64 / start.elapsed().as_secs_f64();
     storm.end()?;
     let times = Sorted::new(times).ok_or("no round trips")?;
