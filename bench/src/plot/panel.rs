@@ -46,8 +46,10 @@ pub(super) fn bars(svg: &mut Svg, x: f64, y: f64, result: &RowResult, figure: us
         svg.text(x + MARGIN, y + 12.0, Anchor::Start, &format!("{}: {value}", peer.label));
         let middle = y + 16.0 + BAR_HEIGHT / 2.0;
         svg.rect(x + MARGIN, y + 16.0, scale(sorted.median()), BAR_HEIGHT, colour(peer.kind));
-        let ends = [sorted.min(), sorted.max()].map(|end| (x + MARGIN + scale(end), middle));
-        svg.line(&ends, INK, 1.5);
+        if sorted.min() < sorted.max() {
+            let ends = [sorted.min(), sorted.max()].map(|end| (x + MARGIN + scale(end), middle));
+            svg.line(&ends, INK, 1.5);
+        }
     }
 }
 
@@ -107,7 +109,7 @@ pub(super) fn lines(svg: &mut Svg, x: f64, y: f64, result: &RowResult, figure: u
     let gap = (right - left - 24.0) / (result.points.len().max(2) - 1) as f64;
     let across = |place: usize| left + 12.0 + gap * place as f64;
     for (place, point) in result.points.iter().enumerate() {
-        svg.text(across(place), bottom + 16.0, Anchor::Middle, &short(point.point as f64));
+        svg.text(across(place), bottom + 16.0, Anchor::Middle, &point_name(point.point));
     }
     svg.text((left + right) / 2.0, bottom + 34.0, Anchor::Middle, row.points.unit);
 
@@ -122,6 +124,15 @@ pub(super) fn lines(svg: &mut Svg, x: f64, y: f64, result: &RowResult, figure: u
             .collect();
         svg.line(&points, colour(peer.kind), 2.0);
         points.iter().for_each(|(x, y)| svg.dot(*x, *y, colour(peer.kind)));
+    }
+}
+
+/// Powers of two as such, other numbers in full.
+fn point_name(point: u64) -> String {
+    match point {
+        mebi if mebi > 0 && mebi.is_multiple_of(1 << 20) => format!("{} Mi", mebi >> 20),
+        kibi if kibi > 0 && kibi.is_multiple_of(1 << 10) => format!("{} Ki", kibi >> 10),
+        other => other.to_string(),
     }
 }
 
@@ -155,6 +166,10 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
+        let points = [(0, "0"), (9_000, "9000"), (16_384, "16 Ki"), (1_048_576, "1 Mi")];
+        for (point, text) in points {
+            assert_eq!(point_name(point), text);
+        }
         let cases = [(0.0, "0"), (12.5, "12.5"), (16_384.0, "16.384k"), (1_048_576.0, "1.049M")];
         for (value, text) in cases {
             assert_eq!(short(value), text);

@@ -77,6 +77,10 @@ fn start(config: &Config) -> Conn {
         Role::Encrypt => 0x5a,
         Role::Decrypt => 0xa5,
     };
-    let entropy = Entropy::draw(|bytes| Ok::<_, ()>(bytes.fill(seed))).expect("cannot fail");
+    let fill = |bytes: &mut [u8]| {
+        bytes.fill(seed);
+        Ok::<_, ()>(())
+    };
+    let entropy = Entropy::draw(fill).expect("cannot fail");
     Conn::new(config, entropy, Instant::now())
 }
