@@ -56,6 +56,7 @@ pub fn run() -> ExitCode {
 
 /// True if everything of ours could be measured.
 fn measure(options: &Options) -> Outcome<bool> {
+    let rows = options.rows()?;
     let machine = machine::Machine::read()?;
     process::raise_descriptor_limit()?;
     let found = peer::find(&options.build)?;
@@ -63,7 +64,7 @@ fn measure(options: &Options) -> Outcome<bool> {
     found.missing.iter().for_each(|line| println!("left out: {line}"));
 
     let bench = room::Bench::new(options.effort())?;
-    let results = runner::run(&bench, &found.peers, &options.rows()?);
+    let results = runner::run(&bench, &found.peers, &rows);
 
     print!("{}{}", table::render(&results), goals::summary(&results));
     let json = report::json(&machine, &options.command(), &found, &results);

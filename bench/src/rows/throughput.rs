@@ -97,7 +97,9 @@ fn flow(bench: &Bench, peer: &Peer, streams: usize) -> Outcome<Flow> {
     let target = Target::start(Manner::Count)?;
     let pair = Pair::start(bench, peer, target.addr)?;
     let flood = Flood::start(crowd(pair.entry, streams)?)?;
-    std::thread::sleep(Duration::from_secs_f64(bench.effort.warm_up));
+    // Many streams take longer to fill the buffers on the way, before anything even flows.
+    let warm_up = bench.effort.warm_up * (1.0 + streams as f64 / 64.0);
+    std::thread::sleep(Duration::from_secs_f64(warm_up));
 
     let (start, bytes_before, cpu_before) = (Instant::now(), target.bytes(streams), pair.cpu()?);
     std::thread::sleep(Duration::from_secs_f64(bench.effort.seconds));
