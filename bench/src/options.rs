@@ -1,7 +1,7 @@
 //! The command line of the benchmark, as `make bench` gives it.
 //!
-//! Owns what can be asked for and how much work that means ([`Effort`]). Refuses unknown rows. Next:
-//! `runner.rs`, which works from it.
+//! Owns what can be asked for and how much work that means ([`Effort`]). Refuses unknown rows.
+//! Next: `runner.rs`, which works from it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

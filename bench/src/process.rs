@@ -192,7 +192,8 @@ pub(crate) fn check_descriptors(connections: u64) -> Outcome<()> {
         return Ok(());
     }
     Err(format!(
-        "{connections} connections need {needed} descriptors, the limit is {soft}: raise it with ulimit -n"
+        "{connections} connections need {needed} descriptors, the limit is {soft}: \
+         raise it with ulimit -n"
     ))
 }
 

@@ -16,7 +16,8 @@ impl Route<'_> {
         let public = key.with_extension("pub");
         let config = format!(
             "ListenAddress 127.0.0.1:{}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
-             StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\nAllowTcpForwarding yes\n",
+             StrictModes no\nUsePAM no\nPermitRootLogin prohibit-password\n\
+             AllowTcpForwarding yes\n",
             self.middle,
             key.display(),
             public.display()

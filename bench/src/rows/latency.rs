@@ -1,5 +1,5 @@
-//! How long a message and its answer take: alone, in a storm of handshakes, beside idle connections,
-//! and by the size of the message. The answer is always one byte.
+//! How long a message and its answer take: alone, in a storm of handshakes, beside idle
+//! connections, and by the size of the message. The answer is always one byte.
 
 use std::time::{Duration, Instant};
 
