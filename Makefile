@@ -12,7 +12,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
 PAGES = man/spiped.1 man/spipe.1
 
-.PHONY: all install uninstall check test demo timing asan clean
+.PHONY: all install uninstall check test demo bench timing asan clean
 
 all:
 	$(CARGO) build --release --locked
@@ -48,6 +48,17 @@ test:
 
 demo: all
 	$(CARGO) run --release --locked --quiet --example demo
+
+# Measures ours against what is there of others, on a machine that has nothing else to do.
+# QUICK=1 only shows that it works.  ROWS, ROUNDS, SECONDS, PLOTS and PEERS: see BUILDING.
+bench: all
+	sh tests/fetch-c-spiped.sh >/dev/null
+	if [ -n "$(PEERS)" ]; then \
+	    $(CARGO) install --quiet --locked --root $(CARGO_TARGET_DIR)/peers monopiped || \
+	    echo "*** monopiped could not be installed, so it is left out; does it miss libclang?"; fi
+	$(CARGO) build --release --locked --quiet --package spiped-bench
+	$(RELEASE)/spiped-bench $(QUICK:%=--quick) $(ROUNDS:%=--rounds=%) \
+	    $(SECONDS:%=--seconds=%) $(PLOTS:%=--plots=%) -- $(ROWS)
 
 # Statistics about secrets and time, to be looked at: nothing here passes or fails.
 timing:
