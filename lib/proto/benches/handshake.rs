@@ -4,7 +4,7 @@
 //! is measured, from the first nonce to the keys.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use divan::{Bencher, black_box};
 use spiped_proto::{Config, Conn, Entropy, Event, Input, Pfs, Role, SharedKey, Side};
@@ -60,7 +60,7 @@ fn feed(conn: &mut Conn, bytes: &[u8], said: &mut Vec<u8>) -> usize {
     while taken < bytes.len() {
         let wanted = conn.read_limit(Side::Encrypted).min(bytes.len() - taken);
         let piece = &bytes[taken..taken + wanted];
-        conn.handle_input(Side::Encrypted, Input::Data(piece), &mut Vec::new());
+        conn.handle_input(Instant::now(), Side::Encrypted, Input::Data(piece), &mut Vec::new());
         conn.poll_transmit(said);
         taken += wanted;
     }
@@ -69,7 +69,7 @@ fn feed(conn: &mut Conn, bytes: &[u8], said: &mut Vec<u8>) -> usize {
 
 fn config(role: Role, pfs: Pfs) -> Config {
     let keys = Arc::from([SharedKey::from_pieces([b"key".as_slice()])]);
-    Config { role, pfs, keys, handshake_timeout: None }
+    Config { role, pfs, keys, handshake_timeout: None, coalesce: Duration::ZERO }
 }
 
 fn start(config: &Config) -> Conn {

@@ -1,4 +1,4 @@
-//! What sealing and opening cost: a full batch of 60 packets, and a single one.
+//! What sealing and opening cost: a full batch of 64 packets, and a single one.
 //!
 //! `cargo bench -p spiped-proto`. Throughput counts bytes of the stream, not of the packets.
 
