@@ -266,6 +266,7 @@ impl EventLoop {
             log::info!("{}", relay.summary(now));
         }
         self.last = Some(relay.into_reason());
+        spiped_proto::wipe_stack();
     }
 
     fn accept(&mut self, now: Instant) {

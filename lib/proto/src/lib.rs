@@ -61,4 +61,4 @@ pub use conn::{CloseReason, Config, Conn, Event, Input, Side};
 pub use crypt::packet::PacketError;
 pub use crypt::{KeyHasher, SharedKey};
 pub use handshake::{Authenticated, Entropy, HandshakeError, Pfs, Role};
-pub use secret::Secret;
+pub use secret::{Secret, wipe_stack};

@@ -65,27 +65,29 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     }
 }
 
-/// Bytes of the stack that [`with_wiped_stack`] overwrites: several times what any step of the
-/// handshake uses.
+/// Bytes of the stack that [`wipe_stack`] overwrites: several times what any step uses.
 const WIPED_STACK: usize = 32 * 1024;
 
-/// Runs `work`, then overwrites the stack that it has used.
+/// Overwrites the stack below the caller's frame.
 ///
-/// Libraries compute with copies of what they are given, in variables that nobody wipes. They lie
-/// just below the frame of whoever calls this, and so does what the wiping writes.
+/// Ciphers and libraries compute with copies of what they are given, in variables that nobody
+/// wipes, and those lie just below the frame of whoever called them. To be called after a handshake
+/// (the core does) and after a connection has ended (its owner does).
+#[inline(never)]
+pub fn wipe_stack() {
+    let mut stack = [0u8; WIPED_STACK];
+    stack.zeroize();
+    core::hint::black_box(&stack);
+}
+
+/// Runs `work` in a frame of its own, then wipes the stack that it has used.
 pub(crate) fn with_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
     #[inline(never)]
     fn run<T>(work: impl FnOnce() -> T) -> T {
         work()
     }
-    #[inline(never)]
-    fn wipe() {
-        let mut stack = [0u8; WIPED_STACK];
-        stack.zeroize();
-        core::hint::black_box(&stack);
-    }
     let result = run(work);
-    wipe();
+    wipe_stack();
     result
 }
 

@@ -57,6 +57,10 @@ impl End {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.ready.read_blocked();
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        // What was reset while bytes were under way counts them for ever.
+                        self.fail();
+                    }
                     return Err(error);
                 }
                 Ok(read) => return Ok(read),
@@ -149,8 +153,7 @@ impl End {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.writing = Writing::Failed;
-                    (self.pending, self.written) = (Vec::new(), 0);
+                    self.fail();
                     return Err(error);
                 }
             }
@@ -183,9 +186,14 @@ impl End {
         if !self.ready.broken() || self.writing == Writing::Failed {
             return None;
         }
+        self.fail();
+        Some(self.transport.take_error().map_or(io::ErrorKind::BrokenPipe, |error| error.kind()))
+    }
+
+    /// Nothing can be delivered to this side any more.
+    fn fail(&mut self) {
         self.writing = Writing::Failed;
         (self.pending, self.written) = (Vec::new(), 0);
-        Some(self.transport.take_error().map_or(io::ErrorKind::BrokenPipe, |error| error.kind()))
     }
 
     /// Closes with a reset, where there is one.
