@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
         .expect("nobody has installed a logger before");
     logger::report_panics();
 
-    let mut process = Process { logger, starting: None, pidfile: None };
+    let mut process = Process { logger, starting: None, pidfile: None, has_run: false };
     let end = start_and_run(&options, &mut process);
     process.finish(end)
 }
@@ -84,11 +84,14 @@ fn check(options: &Options) -> Result<Checked, End> {
 
 fn start_and_run(options: &Options, process: &mut Process) -> End {
     match start(options, process) {
-        Ok(mut event_loop) => match event_loop.run() {
-            Ok(Outcome::Idle(_)) => End::Done,
-            Ok(Outcome::Signal(signal)) => End::Signal(signal),
-            Err(error) => End::Failed(format!("waiting for events failed: {error}")),
-        },
+        Ok(mut event_loop) => {
+            process.has_run = true;
+            match event_loop.run() {
+                Ok(Outcome::Idle(_)) => End::Done,
+                Ok(Outcome::Signal(signal)) => End::Signal(signal),
+                Err(error) => End::Failed(format!("waiting for events failed: {error}")),
+            }
+        }
         Err(end) => end,
     }
 }
@@ -229,6 +232,8 @@ struct Process {
     /// The process that started us still waits to hear how that goes.
     starting: Option<Starting>,
     pidfile: Option<Pidfile>,
+    /// The start was a success; whose pidfile ours has replaced is no matter any more.
+    has_run: bool,
 }
 
 impl Process {
@@ -255,7 +260,7 @@ impl Process {
     fn finish(mut self, end: End) -> ExitCode {
         match (&end, self.starting.take(), self.pidfile.take()) {
             (End::Failed(reason), Some(starting), Some(pidfile)) => starting.fail(pidfile, reason),
-            (End::Failed(_), None, Some(pidfile)) => pidfile.withdraw(),
+            (_, None, Some(pidfile)) if !self.has_run => pidfile.withdraw(),
             (_, _, Some(pidfile)) => pidfile.remove_if_ours(),
             (_, _, None) => {}
         }
