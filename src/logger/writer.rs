@@ -22,6 +22,9 @@ use super::line::{self, Style};
 use super::syslog::{self, Syslog};
 use crate::blocking;
 
+/// How long the thread lets lines gather when it is woken.
+const GATHER: Duration = Duration::from_millis(2);
+
 /// Lines that wait for the thread at most: 1 MiB if all have the greatest length, 4 KiB. Later
 /// lines are dropped and counted.
 pub const QUEUE_LINES: usize = 256;
@@ -147,12 +150,17 @@ impl Shared {
     /// for a moment.
     fn write(&self, level: Level, text: &Arguments<'_>) {
         let mut state = self.lock();
-        let State { way, queue, lost, .. } = &mut *state;
+        let State { way, queue, lost, writing, .. } = &mut *state;
         match way {
             Way::Queue if queue.len() < QUEUE_LINES => {
                 let line = self.format(self.style, level, text);
                 queue.push_back(Entry { lost_before: std::mem::take(lost), line });
-                self.queued.notify_one();
+                // A thread that is at work looks at the queue again by itself, and one that is
+                // woken wants the lock: let go of it first.
+                if !*writing {
+                    drop(state);
+                    self.queued.notify_one();
+                }
             }
             Way::Queue => *lost += 1,
             Way::Direct(terminal) => {
@@ -198,6 +206,12 @@ impl Shared {
                     state.writing = false;
                     self.idle.notify_all();
                     state = self.queued.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    // Under load the lines of many connections come one after the other: to be
+                    // woken for each of them would cost more than the connections.
+                    state.writing = true;
+                    drop(state);
+                    std::thread::sleep(GATHER);
+                    state = self.lock();
                     continue;
                 }
             };

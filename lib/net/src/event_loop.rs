@@ -158,7 +158,7 @@ impl EventLoop {
     ///
     /// If the system refuses the socket.
     pub fn adopt(&mut self, plain: UnixStream) -> io::Result<()> {
-        let transport = Transport::from_fd(OwnedFd::from(plain))?;
+        let transport = Transport::from_pair(OwnedFd::from(plain))?;
         self.add(transport, Endpoint::Unix(PathBuf::new()), Instant::now())
     }
 
@@ -271,8 +271,8 @@ impl EventLoop {
 
     fn accept(&mut self, now: Instant) {
         while let Some((socket, peer)) = self.gate.next(self.slots.len(), now) {
-            let added = Transport::new(socket).and_then(|transport| self.add(transport, peer, now));
-            if let Err(error) = added {
+            let transport = Transport::new(socket, &peer);
+            if let Err(error) = self.add(transport, peer, now) {
                 self.gate.pause(&error, now);
             }
         }

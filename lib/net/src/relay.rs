@@ -202,23 +202,17 @@ impl Relay {
             Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx.now),
             Progress::Connected(socket, endpoint) => {
                 self.connector = None;
+                let transport = Transport::new(socket, &endpoint);
                 self.target = Some(endpoint);
-                match self.adopt(Transport::new(socket), target_side, ctx) {
-                    Ok(()) => {}
-                    Err(error) => self.close(EndReason::System(error), ctx.now),
+                if let Err(error) = self.adopt(transport, target_side, ctx) {
+                    self.close(EndReason::System(error), ctx.now);
                 }
             }
         }
     }
 
     /// The target is connected; the encrypting side can shake hands with it now.
-    fn adopt(
-        &mut self,
-        transport: io::Result<Transport>,
-        side: Side,
-        ctx: &Context<'_>,
-    ) -> io::Result<()> {
-        let transport = transport?;
+    fn adopt(&mut self, transport: Transport, side: Side, ctx: &Context<'_>) -> io::Result<()> {
         transport.tune(ctx.shared.keepalive);
         *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
         if self.conn.is_none() {

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Socket};
+use socket2::Socket;
+
+use crate::addr::Endpoint;
 
 /// A connected, non-blocking byte stream.
 #[derive(Debug)]
@@ -28,16 +30,20 @@ enum Kind {
 }
 
 impl Transport {
-    /// Takes over a connected socket, which becomes non-blocking.
-    pub(crate) fn new(socket: Socket) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        let kind = if socket.domain()? == Domain::UNIX { Kind::Unix } else { Kind::Tcp };
-        Ok(Self { socket, kind })
+    /// Takes over a connected, non-blocking socket to this peer.
+    pub(crate) fn new(socket: Socket, peer: &Endpoint) -> Self {
+        let kind = match peer {
+            Endpoint::Tcp(_) => Kind::Tcp,
+            Endpoint::Unix(_) => Kind::Unix,
+        };
+        Self { socket, kind }
     }
 
-    /// Takes over a connected socket that another module has made.
-    pub(crate) fn from_fd(fd: OwnedFd) -> io::Result<Self> {
-        Self::new(Socket::from(fd))
+    /// Takes over one end of a pair of UNIX sockets, which becomes non-blocking.
+    pub(crate) fn from_pair(end: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(end);
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, kind: Kind::Unix })
     }
 
     /// Registers for both directions, once: interest is computed from state, never stored.

@@ -39,8 +39,11 @@ impl core::error::Error for PacketError {}
 
 type Packet = [u8; PACKET_LEN];
 
-/// Packets whose tags are computed together.
-const RUN: usize = BATCH_PACKETS;
+/// Packets whose tags are computed together: what fills the lanes, while all of it is still in the
+/// first-level cache.
+const RUN: usize = 16;
+
+const _: () = assert!(BATCH_PACKETS.is_multiple_of(RUN));
 
 /// The keys of one direction and the number of its next packet. Boxed at once: what the cipher and
 /// the MAC make of the keys stays at one address, and is wiped there when dropped.
