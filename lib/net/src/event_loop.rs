@@ -56,7 +56,10 @@ pub struct EventLoop {
     /// Bytes that wait to be written, in all connections together.
     waiting: usize,
     slots: Slab<Slot>,
+    /// Connections that carry data and have something to do.
     run_queue: VecDeque<usize>,
+    /// Those that are not authenticated yet: a handshake is much work, and others wait meanwhile.
+    handshake_queue: VecDeque<usize>,
     timers: crate::timer::Timers,
     gate: Gate,
     signals: Option<Signals>,
@@ -98,6 +101,7 @@ impl EventLoop {
             waiting: 0,
             slots: Slab::new(),
             run_queue: VecDeque::new(),
+            handshake_queue: VecDeque::new(),
             timers: crate::timer::Timers::default(),
             gate: Gate::new(settings.max_connections),
             signals: None,
@@ -195,7 +199,7 @@ impl EventLoop {
 
     /// How long to sleep: not at all if a connection wants another turn or one can be accepted.
     fn wait(&self, now: Instant) -> Option<Duration> {
-        if !self.run_queue.is_empty() {
+        if !(self.run_queue.is_empty() && self.handshake_queue.is_empty()) {
             return Some(Duration::ZERO);
         }
         self.timers.wait(now).into_iter().chain(self.gate.wait(self.slots.len(), now)).min()
@@ -222,35 +226,45 @@ impl EventLoop {
             && !entry.queued
         {
             entry.queued = true;
-            self.run_queue.push_back(slot);
+            let established = entry.relay.is_authenticated();
+            let queue = if established { &mut self.run_queue } else { &mut self.handshake_queue };
+            queue.push_back(slot);
         }
     }
 
-    /// One turn for every connection that is in the queue now; who wants another waits for the next
-    /// round. Those that are over are removed, after the batch of events has been looked at.
+    /// One turn for every connection that carries data, and for one that does not yet: so data
+    /// waits for one handshake at most. Who wants another turn waits for the next round. Those that
+    /// are over are removed, after the batch of events has been looked at.
     fn pump_queued(&mut self, now: Instant) {
         for _ in 0..self.run_queue.len() {
             let Some(slot) = self.run_queue.pop_front() else { break };
-            let Some(entry) = self.slots.get_mut(slot) else { continue };
-            entry.queued = false;
-            let mut ctx = Context {
-                now,
-                slot,
-                registry: self.poll.registry(),
-                shared: &self.shared,
-                scratch: &mut self.scratch,
-                waiting: self.waiting,
-            };
-            let before = entry.relay.waiting();
-            let pumped = entry.relay.pump(&mut ctx);
-            self.waiting = self.waiting + entry.relay.waiting() - before;
-            let deadline = if pumped == Pumped::Done { None } else { entry.relay.poll_timeout() };
-            self.timers.set(slot, &mut entry.armed, deadline);
-            match pumped {
-                Pumped::Wait => {}
-                Pumped::Again => self.enqueue(slot),
-                Pumped::Done => self.bury(slot, now),
-            }
+            self.pump(slot, now);
+        }
+        if let Some(slot) = self.handshake_queue.pop_front() {
+            self.pump(slot, now);
+        }
+    }
+
+    fn pump(&mut self, slot: usize, now: Instant) {
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        entry.queued = false;
+        let mut ctx = Context {
+            now,
+            slot,
+            registry: self.poll.registry(),
+            shared: &self.shared,
+            scratch: &mut self.scratch,
+            waiting: self.waiting,
+        };
+        let before = entry.relay.waiting();
+        let pumped = entry.relay.pump(&mut ctx);
+        self.waiting = self.waiting + entry.relay.waiting() - before;
+        let deadline = if pumped == Pumped::Done { None } else { entry.relay.poll_timeout() };
+        self.timers.set(slot, &mut entry.armed, deadline);
+        match pumped {
+            Pumped::Wait => {}
+            Pumped::Again => self.enqueue(slot),
+            Pumped::Done => self.bury(slot, now),
         }
     }
 
