@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use crate::blocking;
 use crate::options::KeySource;
 
-/// A key file with fewer bytes than this can be guessed, whatever they are: 128 bits.
-const SAFE_LEN: u64 = 16;
+/// A key file with fewer bytes than this has less entropy than the protocol counts on: 256 bits.
+const SAFE_LEN: u64 = 32;
 
 /// Size of the buffer that is wiped.
 const BUFFER_LEN: usize = 4096;
@@ -43,8 +43,13 @@ pub fn read(source: &KeySource) -> Result<SharedKey, String> {
         };
         format!("{name}: {}", explain(path, &error))
     })?;
-    if length < SAFE_LEN {
-        log::warn!("{name}: a key of {length} bytes can be guessed, it should be 32 random bytes");
+    match length {
+        // As C spiped we go on; but whoever runs spipe must not miss it.
+        0 => log::error!("{name}: the key is empty, so anybody has it; make it 32 random bytes"),
+        1..SAFE_LEN => {
+            log::warn!("{name}: the key has {length} of the 32 random bytes that it should have");
+        }
+        SAFE_LEN.. => {}
     }
     Ok(key)
 }

@@ -35,10 +35,11 @@ pub fn main() -> ExitCode {
     logger::report_panics();
 
     match run(&options) {
-        Ok(None) => ExitCode::SUCCESS,
+        Ok(End::Finished) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::FAILURE,
         // As C's: told to stop, it has stopped.
-        Ok(Some(Signal::Terminate)) => ExitCode::SUCCESS,
-        Ok(Some(other)) => signal::die_of(other),
+        Ok(End::Signal(Signal::Terminate)) => ExitCode::SUCCESS,
+        Ok(End::Signal(other)) => signal::die_of(other),
         Err(reason) => {
             log::error!("{reason}");
             logger::flush(LAST_WORDS);
@@ -47,8 +48,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// How the connection ended.
+enum End {
+    Finished,
+    /// The user has been told why.
+    Failed,
+    Signal(Signal),
+}
+
 /// Runs until both directions have ended, or a signal comes.
-fn run(options: &Options) -> Result<Option<Signal>, String> {
+fn run(options: &Options) -> Result<End, String> {
     let target = Address::parse(&options.target).map_err(|error| format!("-t {error}"))?;
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let bind = bind.map_err(|error| format!("-b {error}"))?;
@@ -82,18 +91,17 @@ fn run(options: &Options) -> Result<Option<Signal>, String> {
     let outcome =
         event_loop.run().map_err(|error| format!("waiting for events failed: {error}"))?;
     let reason = match outcome {
-        Outcome::Signal(signal) => return Ok(Some(signal)),
+        Outcome::Signal(signal) => return Ok(End::Signal(signal)),
         Outcome::Idle(reason) => reason,
     };
     // The loop closes the plain side's last socket here, which is the end of what stdout gets.
     let signals = event_loop.into_signals();
     if let Some(signal) = hand_over(stdio, signals)? {
-        return Ok(Some(signal));
+        return Ok(End::Signal(signal));
     }
-    match reason {
-        Some(reason) if !reason.is_clean() => Err(format!("{target}: {reason}")),
-        _ => Ok(None),
-    }
+    // The loop has said why, before stdout was closed.
+    let failed = reason.is_some_and(|reason| !reason.is_clean());
+    Ok(if failed { End::Failed } else { End::Finished })
 }
 
 /// Waits until stdout has every byte that was received, or a signal comes: whoever reads it may

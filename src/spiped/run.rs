@@ -58,7 +58,7 @@ enum End {
 
 /// An error that does not name the option it is about.
 fn of(option: &str, error: impl Display) -> End {
-    End::Failed(format!("{option} {error}"))
+    End::Failed(format!("{option}: {error}"))
 }
 
 /// What the command line and the key file say, before anything is done about it.
@@ -117,7 +117,7 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
         }
         early => (look_up(&checked)?, early),
     };
-    let listeners = listener::bind_all(&addresses.sources).map_err(|error| of("-s:", error))?;
+    let listeners = listener::bind_all(&addresses.sources).map_err(|error| of("-s", error))?;
     let signals = match early {
         Some(signals) => signals,
         None => {
@@ -127,7 +127,7 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     };
 
     if let Some(user) = &checked.user {
-        user.apply().map_err(|error| of("-u:", error))?;
+        user.apply().map_err(|error| of("-u", error))?;
     }
     let event_loop = set_up(options, checked, addresses, listeners, signals, process)?;
     process.release(options)?;
@@ -149,9 +149,9 @@ struct Addresses {
 fn look_up(checked: &Checked) -> Result<Addresses, End> {
     let once = |option, address| lookup::once(address).map_err(|error| of(option, error));
     Ok(Addresses {
-        sources: once("-s:", &checked.source)?,
-        targets: once("-t:", &checked.target)?,
-        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| once("-b:", address))?,
+        sources: once("-s", &checked.source)?,
+        targets: once("-t", &checked.target)?,
+        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| once("-b", address))?,
     })
 }
 
@@ -184,6 +184,12 @@ fn set_up(
 ) -> Result<EventLoop, End> {
     if let Err(error) = process.logger.start_thread() {
         log::warn!("the log has no thread of its own: {error}");
+    }
+    if listeners.iter().any(|listener| addresses.targets.contains(listener.local())) {
+        log::warn!(
+            "-t {}: this is where we listen (-s), so connections go in circles",
+            checked.target
+        );
     }
     let bound: Vec<String> =
         listeners.iter().map(|listener| listener.local().to_string()).collect();

@@ -96,6 +96,7 @@ impl EventLoop {
                     timeout: settings.timeout,
                 },
                 keepalive: settings.keepalive,
+                fails_aloud: settings.on_terminate == OnTerminate::Stop,
             },
             scratch: Scratch::new(),
             waiting: 0,
@@ -175,6 +176,7 @@ impl EventLoop {
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         loop {
             if self.gate.is_closed() && self.slots.is_empty() {
+                say_suppressed(self.strangers.take_suppressed());
                 return Ok(Outcome::Idle(self.last.take()));
             }
             let wait = self.wait(Instant::now());
@@ -274,9 +276,7 @@ impl EventLoop {
         if relay.is_authenticated() {
             log::info!("{}", relay.summary(now));
         } else if let Some(suppressed) = self.strangers.admit(now) {
-            if suppressed > 0 {
-                log::info!("{suppressed} lines about failed handshakes were left out");
-            }
+            say_suppressed(suppressed);
             log::info!("{}", relay.summary(now));
         }
         self.last = Some(relay.into_reason());
@@ -349,7 +349,13 @@ impl EventLoop {
             strangers.into_iter().for_each(|slot| self.enqueue(slot));
         }
         let left = self.slots.iter().filter(|(_, entry)| !entry.relay.is_closing()).count();
-        log::info!("stopping: {left} connections are left to finish; another SIGTERM ends them");
+        match left {
+            0 => log::info!("stopping"),
+            1 => log::info!("stopping: 1 connection is left to finish; another SIGTERM ends it"),
+            _ => log::info!(
+                "stopping: {left} connections are left to finish; another SIGTERM ends them"
+            ),
+        }
     }
 
     /// A signal ends the daemon now: what is cut short must not look finished to either side. The
@@ -358,9 +364,16 @@ impl EventLoop {
         if self.on_terminate == OnTerminate::Stop {
             return;
         }
+        say_suppressed(self.strangers.take_suppressed());
         for (_, mut entry) in std::mem::take(&mut self.slots) {
             entry.relay.kill(signal);
             log::info!("{}", entry.relay.summary(now));
         }
+    }
+}
+
+fn say_suppressed(lines: u64) {
+    if lines > 0 {
+        log::info!("{lines} lines about failed handshakes were left out");
     }
 }

@@ -43,6 +43,11 @@ impl RateLimit {
         Some(std::mem::take(&mut self.suppressed))
     }
 
+    /// How many were refused since the last that was admitted, for a last word.
+    pub fn take_suppressed(&mut self) -> u64 {
+        std::mem::take(&mut self.suppressed)
+    }
+
     fn refill(&mut self, now: Instant) {
         let Some(due) = self.next_token else { return };
         let Some(late) = now.checked_duration_since(due) else { return };

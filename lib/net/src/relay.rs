@@ -83,7 +83,7 @@ impl Relay {
             Role::Encrypt => relay.connect(ctx),
             Role::Decrypt => {
                 if let Err(error) = relay.shake_hands(ctx) {
-                    relay.close(EndReason::System(error), ctx.now);
+                    relay.close(EndReason::System(error), ctx);
                 }
             }
         }
@@ -109,7 +109,8 @@ impl Relay {
 
     /// Ends the connection because the daemon stops; the next turn finishes it.
     pub(crate) fn stop(&mut self, now: Instant) {
-        self.close(EndReason::Stopped, now);
+        self.connector = None;
+        self.closing = Some(Box::new(Closing::new(EndReason::Stopped, now)));
     }
 
     /// Ends the connection at once, with a reset to both sides.
@@ -199,13 +200,13 @@ impl Relay {
         };
         match connector.advance(ctx.now, ctx.registry, token) {
             Progress::Pending => {}
-            Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx.now),
+            Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
             Progress::Connected(socket, endpoint) => {
                 self.connector = None;
                 let transport = Transport::new(socket, &endpoint);
                 self.target = Some(endpoint);
                 if let Err(error) = self.adopt(transport, target_side, ctx) {
-                    self.close(EndReason::System(error), ctx.now);
+                    self.close(EndReason::System(error), ctx);
                 }
             }
         }
@@ -347,16 +348,23 @@ impl Relay {
                         end.shutdown_write();
                     }
                 }
-                Event::Closed(reason) => self.close(EndReason::Core(reason), ctx.now),
+                Event::Closed(reason) => self.close(EndReason::Core(reason), ctx),
             }
         }
     }
 
-    fn close(&mut self, reason: EndReason, now: Instant) {
-        if self.closing.is_none() {
-            self.connector = None;
-            self.closing = Some(Box::new(Closing::new(reason, now)));
+    fn close(&mut self, reason: EndReason, ctx: &Context<'_>) {
+        if self.closing.is_some() {
+            return;
         }
+        if ctx.shared.fails_aloud && !reason.is_clean() {
+            match &self.target {
+                Some(target) => log::error!("{target}: {reason}"),
+                None => log::error!("{reason}"),
+            }
+        }
+        self.connector = None;
+        self.closing = Some(Box::new(Closing::new(reason, ctx.now)));
     }
 
     fn end(&self, side: Side) -> Option<&End> {

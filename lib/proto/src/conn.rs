@@ -201,10 +201,15 @@ impl Conn {
                 // Its own direction only: what the side has sent before may still be there to read.
                 self.finish_flow(side, Flow::Undeliverable(kind));
             }
-            (_, _, Input::ReadFailed(kind)) => self.close(CloseReason::ReadFailed(side, kind)),
-            (State::Handshake { .. }, _, Input::WriteFailed(kind)) => {
+            (
+                State::Handshake { .. },
+                Side::Encrypted,
+                Input::ReadFailed(kind) | Input::WriteFailed(kind),
+            ) => self.close(CloseReason::FailedInHandshake(kind)),
+            (State::Handshake { .. }, Side::Plain, Input::WriteFailed(kind)) => {
                 self.close(CloseReason::WriteFailed(side, kind));
             }
+            (_, _, Input::ReadFailed(kind)) => self.close(CloseReason::ReadFailed(side, kind)),
         }
     }
 

@@ -45,6 +45,9 @@ pub(crate) struct Shared {
     pub(crate) proto: Config,
     pub(crate) route: Route,
     pub(crate) keepalive: bool,
+    /// The client tells its user why it fails, and does so before its plain side hears of the end:
+    /// ssh ends its proxy as soon as that closes.
+    pub(crate) fails_aloud: bool,
 }
 
 /// What a turn needs besides the connection itself.

@@ -10,6 +10,9 @@ use super::Side;
 use crate::crypt::packet::PacketError;
 use crate::handshake::HandshakeError;
 
+/// A peer that finds our key wrong says nothing: this is what it looks like from here.
+const SAME_KEY: &str = " (is the key the same at both ends?)";
+
 /// Why a connection ended. Each connection ends with exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -22,6 +25,8 @@ pub enum CloseReason {
     HandshakeTimeout,
     /// The peer ended its stream before the handshake was complete.
     EndInHandshake,
+    /// The connection failed before the handshake was complete.
+    FailedInHandshake(ErrorKind),
     /// A packet is not as it should be.
     BadPacket {
         /// Its number, from 0, in its direction.
@@ -52,7 +57,13 @@ impl CloseReason {
     /// Whether the connection ended before the peer had proved that it holds the key.
     #[must_use]
     pub fn is_handshake(&self) -> bool {
-        matches!(self, Self::Handshake(_) | Self::HandshakeTimeout | Self::EndInHandshake)
+        matches!(
+            self,
+            Self::Handshake(_)
+                | Self::HandshakeTimeout
+                | Self::EndInHandshake
+                | Self::FailedInHandshake(_)
+        )
     }
 }
 
@@ -63,7 +74,10 @@ impl fmt::Display for CloseReason {
             Self::Handshake(error) => write!(f, "handshake refused: {error}"),
             Self::HandshakeTimeout => f.write_str("handshake not completed in time"),
             Self::EndInHandshake => {
-                f.write_str("the peer ended the connection during the handshake")
+                write!(f, "the peer ended the connection during the handshake{SAME_KEY}")
+            }
+            Self::FailedInHandshake(kind) => {
+                write!(f, "the handshake failed: {kind}{SAME_KEY}")
             }
             Self::BadPacket { number, error } => write!(f, "packet {number} {error}"),
             Self::CutInPacket { number, received } => {

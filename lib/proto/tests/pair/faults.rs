@@ -101,6 +101,11 @@ fn a_cut_inside_a_packet_or_the_handshake_is_not_an_end() {
     });
 }
 
+/// Whether this end had verified the other before anything went wrong.
+fn was_authenticated(world: &World, end: usize) -> bool {
+    matches!(world.nodes[end].events[0], Event::PeerAuthenticated(_))
+}
+
 #[test]
 fn a_reset_comes_after_every_byte_before_it() {
     let kind = ErrorKind::ConnectionReset;
@@ -111,7 +116,14 @@ fn a_reset_comes_after_every_byte_before_it() {
             let at = plan(&mut world, sender, What::Reset(kind), &mut rng);
             world.run();
             let reason = world.nodes[receiver].reason();
-            assert_eq!(reason, CloseReason::ReadFailed(Side::Encrypted, kind));
+            let in_handshake = !was_authenticated(&world, receiver);
+            assert_eq!(
+                reason,
+                match in_handshake {
+                    true => CloseReason::FailedInHandshake(kind),
+                    false => CloseReason::ReadFailed(Side::Encrypted, kind),
+                }
+            );
             let good = packet_at(at).map_or(0, |(n, _)| data_before(&world, sender, n));
             assert_cut_short(&world, receiver, good);
         } else {
@@ -147,8 +159,12 @@ fn a_failed_write_ends_its_own_direction_only() {
         };
         world.run();
         let node = &world.nodes[failing];
-        assert_eq!(node.reason(), CloseReason::WriteFailed(side, kind));
-        if matches!(node.events[0], Event::PeerAuthenticated(_)) {
+        if !was_authenticated(&world, failing) && side == Side::Encrypted {
+            assert_eq!(node.reason(), CloseReason::FailedInHandshake(kind));
+        } else {
+            assert_eq!(node.reason(), CloseReason::WriteFailed(side, kind));
+        }
+        if was_authenticated(&world, failing) {
             // The direction towards `receiver` is the broken one; the other has come to its end.
             assert_eq!(world.programs[sender].received, world.programs[receiver].data.len());
             assert!(node.events.contains(&Event::EndOfStream(side.other())));

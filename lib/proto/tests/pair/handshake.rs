@@ -263,8 +263,8 @@ fn an_end_or_a_failure_in_the_handshake_is_told_as_what_it_is() {
             let [encrypted, plain] = [Side::Encrypted, Side::Plain];
             for (side, input, expected) in [
                 (encrypted, Input::End, CloseReason::EndInHandshake),
-                (encrypted, Input::ReadFailed(reset), CloseReason::ReadFailed(encrypted, reset)),
-                (encrypted, Input::WriteFailed(reset), CloseReason::WriteFailed(encrypted, reset)),
+                (encrypted, Input::ReadFailed(reset), CloseReason::FailedInHandshake(reset)),
+                (encrypted, Input::WriteFailed(reset), CloseReason::FailedInHandshake(reset)),
                 (plain, Input::ReadFailed(reset), CloseReason::ReadFailed(plain, reset)),
                 (plain, Input::WriteFailed(reset), CloseReason::WriteFailed(plain, reset)),
             ] {
