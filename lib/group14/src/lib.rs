@@ -85,7 +85,7 @@ pub mod without_kernel {
     }
 }
 
-/// Which arithmetic is in use, for a log line.
+/// Which arithmetic is in use; measurements say it beside their figures.
 #[must_use]
 pub fn backend() -> &'static str {
     match &*BACKEND {
