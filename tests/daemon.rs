@@ -12,9 +12,9 @@ use std::time::Instant;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use spiped_peer::{Raw, Secrecy};
 
 use support::process::{Finished, Role, Spiped, daemonise, pid_in, run};
-use support::raw::{Raw, Secrecy};
 use support::servers::echo_once;
 use support::tunnel::{Ends, Tunnel};
 use support::{Address, Implementation::Ours, Room, Server, kernel, wait_until};
@@ -307,7 +307,7 @@ fn a_stderr_that_is_full_and_then_closed_stops_nothing() {
 fn traffic(source: &Address, secret: &[u8]) {
     for _ in 0..20 {
         let connect = || source.connect().expect("connect");
-        assert!(Raw::client(connect(), b"wrong", Secrecy::None).is_err());
+        support::refused(Raw::client(connect(), b"wrong", Secrecy::None));
         let mut client = Raw::client(connect(), secret, Secrecy::None).expect("served");
         client.send(b"hello").expect("send");
         assert_eq!(client.receive_exactly(5).expect("receive"), b"hello");

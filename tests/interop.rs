@@ -5,9 +5,10 @@
 
 mod support;
 
-use support::pattern::Pattern;
+use spiped_peer::pattern::Pattern;
+use spiped_peer::{Raw, Secrecy};
+
 use support::peer::have_c;
-use support::raw::{Raw, Secrecy};
 use support::tunnel::{Ends, Spipe, Tunnel, exchange};
 use support::{Address, Implementation, QUIET, Room, Server, holds_within, wait_until};
 
@@ -148,7 +149,7 @@ fn refusing_daemon_serves_the_next_peer() {
         .flags(REQUIRE)
         .start();
     let socket = daemon.address().connect().expect("connect");
-    assert!(Raw::client(socket, &room.secret(), Secrecy::None).is_err(), "a peer with -f got in");
+    support::refused(Raw::client(socket, &room.secret(), Secrecy::None));
     assert!(!holds_within(QUIET, || server.connections() > 0), "the target was contacted");
     let socket = daemon.address().connect().expect("connect");
     let mut peer = Raw::client(socket, &room.secret(), Secrecy::Forward).expect("handshake");

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::Socket;
+use spiped_peer::pattern::{Checker, Pattern};
+use spiped_peer::{Raw, Secrecy};
 
 use support::address::reset;
 use support::kernel::{self, resident_kib};
-use support::pattern::{Checker, Pattern};
 use support::process::{Role, Spiped};
-use support::raw::{Raw, Secrecy};
 use support::servers::{echo_once, try_echo};
 use support::tunnel::{Ends, Tunnel};
 use support::{Address, DEADLINE, Implementation::Ours, QUIET, Room, Server, wait_until};
@@ -171,7 +171,7 @@ fn descriptors_come_back() {
         echo_once(&mut client, b"hello");
         reset(client);
         let connect = || tunnel.decrypt.address().connect().expect("connect");
-        assert!(Raw::client(connect(), b"wrong", Secrecy::None).is_err());
+        support::refused(Raw::client(connect(), b"wrong", Secrecy::None));
         drop(connect());
     }
     wait_until("all descriptors to be closed", || daemons.map(kernel::descriptors) == before);

@@ -14,11 +14,11 @@ use std::net::Shutdown;
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 use socket2::Socket;
+use spiped_peer::{Handshake, Raw, Secrecy, Secrets, Side};
 
 use support::address::reset;
 use support::memory::{self, Found, Needles};
 use support::process::{Role, Spiped};
-use support::raw::{Handshake, Raw, Secrecy, Secrets, Side};
 use support::{Address, Daemon, Implementation::Ours, Room, Server, kernel, wait_until};
 
 /// FIPS 180-4, section 5.3.3.

@@ -17,12 +17,12 @@ use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use socket2::Socket;
+use spiped_peer::pattern::Pattern;
+use spiped_peer::{MOST, PACKET, Raw, Secrecy};
 
 use support::address::reset;
 use support::kernel::acknowledged;
-use support::pattern::Pattern;
 use support::process::{Log, Role, Spiped, end, pid_of, run, spipe, wait_for};
-use support::raw::{MOST, PACKET, Raw, Secrecy};
 use support::tunnel::{Spipe, exchange};
 use support::{Address, Daemon, Implementation::Ours, Room, Server, wait_until};
 

@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use support::pattern::Pattern;
+use spiped_peer::pattern::Pattern;
+
 use support::process::{Finished, Log, Role, Spiped, end, run};
 use support::{Address, Daemon, Implementation::Ours, Program, Room, kernel, wait_until};
 

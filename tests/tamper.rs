@@ -9,12 +9,12 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 
 use socket2::Socket;
+use spiped_peer::pattern::{Checker, Pattern, send};
+use spiped_peer::{MOST, PACKET, Raw, Secrecy};
 
 use support::address::{Address, reset};
 use support::kernel::acknowledged;
-use support::pattern::{Checker, Pattern, send};
 use support::process::{Role, Spiped};
-use support::raw::{MOST, PACKET, Raw, Secrecy};
 use support::tunnel::{Ends, Tunnel};
 use support::{Daemon, Implementation::Ours, Room, Server, wait_until};
 

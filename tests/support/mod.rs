@@ -1,5 +1,5 @@
-//! What the tests of the programs share: rooms, daemons, servers, patterns and a second
-//! implementation of the protocol.
+//! What the tests of the programs share: rooms, daemons, servers. A second implementation of the
+//! protocol, and bytes to send, are in `tests/peer`.
 //!
 //! It owns: the two implementations under test ([`Implementation`]), deadlines, and the one way
 //! of waiting ([`wait_until`]). It refuses: fixed ports, sleeps instead of events, and any help
@@ -11,12 +11,9 @@
 pub(crate) mod address;
 pub(crate) mod kernel;
 pub(crate) mod memory;
-pub(crate) mod pattern;
 pub(crate) mod peer;
 pub(crate) mod pipes;
 pub(crate) mod process;
-pub(crate) mod raw;
-pub(crate) mod raw_crypt;
 pub(crate) mod room;
 pub(crate) mod servers;
 pub(crate) mod tunnel;
@@ -34,6 +31,14 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long we watch for something that must *not* happen.
 pub(crate) const QUIET: Duration = Duration::from_millis(400);
+
+/// Panics unless a daemon has refused a peer by ending the connection: an answer that is not as it
+/// should be is an answer, too.
+#[track_caller]
+pub(crate) fn refused<T>(outcome: std::io::Result<T>) {
+    let error = outcome.err().expect("the daemon refuses this peer");
+    assert_ne!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+}
 
 /// Waits until `condition` holds and returns true, or returns false after `limit`.
 pub(crate) fn holds_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {

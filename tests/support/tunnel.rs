@@ -1,5 +1,5 @@
 //! Two ends and what is between them: the set-up of most tests, and the exchange of data that
-//! shows that a tunnel is bit-exact. Next: `raw.rs`.
+//! shows that a tunnel is bit-exact. Next: `tests/peer`, a second implementation of the protocol.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -7,8 +7,8 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::channel;
 
 use socket2::Socket;
+use spiped_peer::pattern::{Checker, Pattern, send};
 
-use super::pattern::{Checker, Pattern, send};
 use super::pipes::{Stdin, Stdout};
 use super::process::{self, Role, Spiped};
 use super::{Address, DEADLINE, Daemon, Implementation, Room};

@@ -1,7 +1,8 @@
 //! The keys and packets of the spiped protocol, written from its description alone.
 //!
-//! An oracle for the tests: it shares no line with the code under test, is slow, and keeps no
-//! secret. Next: `raw.rs`, which puts it on a socket.
+//! It refuses what does not fit that description, down to the padding. Next: `pattern.rs`.
+
+use std::io;
 
 use aes::Aes256;
 use ctr::cipher::{KeyIvInit, StreamCipher};
@@ -10,13 +11,13 @@ use num_bigint_dig::BigUint;
 use sha2::{Digest, Sha256};
 
 /// Bytes of a nonce.
-pub(crate) const NONCE: usize = 32;
+pub const NONCE: usize = 32;
 /// Bytes of a public Diffie-Hellman value with its MAC.
-pub(crate) const PUBLIC: usize = 256 + 32;
+pub const PUBLIC: usize = 256 + 32;
 /// Most data bytes in a packet.
-pub(crate) const MOST: usize = 1024;
+pub const MOST: usize = 1024;
 /// Bytes of a packet: data, length, MAC.
-pub(crate) const PACKET: usize = MOST + 4 + 32;
+pub const PACKET: usize = MOST + 4 + 32;
 
 /// RFC 3526, group 14.
 const PRIME: &[u8] = b"FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74\
@@ -27,6 +28,11 @@ EE386BFB5A899FA5AE9F24117C4B1FE649286651ECE45B3DC2007CB8A163BF05\
 9ED529077096966D670C354E4ABC9804F1746C08CA18217C32905E462E36CE3B\
 E39E772C180E86039B2783A2EC07A28FB5C55DF06F4C52C9DE2BCBF695581718\
 3995497CEA956AE515D2261898FA051015728E5A8AACAA68FFFFFFFFFFFFFFFF";
+
+/// The error for what a peer must not send.
+pub(crate) fn not_as_it_should_be(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{what} is not as it should be"))
+}
 
 /// HMAC-SHA256 over the concatenation of `parts`.
 pub(crate) fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
@@ -74,7 +80,7 @@ pub(crate) fn one() -> [u8; 256] {
 }
 
 /// The keys and the counter of one direction.
-pub(crate) struct Direction {
+pub struct Direction {
     cipher_key: [u8; 32],
     mac_key: [u8; 32],
     packets: u64,
@@ -82,7 +88,7 @@ pub(crate) struct Direction {
 
 impl Direction {
     /// From the 64 bytes of its keys: cipher, MAC.
-    pub(crate) fn new(keys: &[u8]) -> Self {
+    pub fn new(keys: &[u8]) -> Self {
         Self {
             cipher_key: keys[..32].try_into().expect("32 bytes"),
             mac_key: keys[32..64].try_into().expect("32 bytes"),
@@ -91,7 +97,7 @@ impl Direction {
     }
 
     /// A packet of up to 1024 bytes that says it has `length` of them.
-    pub(crate) fn seal_as(&mut self, data: &[u8], length: u32) -> [u8; PACKET] {
+    pub fn seal_as(&mut self, data: &[u8], length: u32) -> [u8; PACKET] {
         let mut packet = [0; PACKET];
         packet[..data.len()].copy_from_slice(data);
         packet[MOST..MOST + 4].copy_from_slice(&length.to_be_bytes());
@@ -103,23 +109,30 @@ impl Direction {
     }
 
     /// A packet.
-    pub(crate) fn seal(&mut self, data: &[u8]) -> [u8; PACKET] {
+    pub fn seal(&mut self, data: &[u8]) -> [u8; PACKET] {
         self.seal_as(data, data.len().try_into().expect("at most 1024"))
     }
 
-    /// The data in a packet; panics if anything is wrong with it.
-    #[track_caller]
-    pub(crate) fn open(&mut self, packet: &[u8; PACKET]) -> Vec<u8> {
+    /// The data in a packet.
+    pub fn open(&mut self, packet: &[u8; PACKET]) -> io::Result<Vec<u8>> {
+        let number = self.packets;
+        let wrong = |what: String| not_as_it_should_be(&format!("{what} of packet {number}"));
         let (body, tag) = packet.split_at(MOST + 4);
-        assert_eq!(tag, self.tag(body), "MAC of packet {}", self.packets);
+        if tag != self.tag(body) {
+            return Err(wrong("the MAC".to_owned()));
+        }
         let mut body = body.to_owned();
         self.crypt(&mut body);
         self.packets += 1;
         let length = u32::from_be_bytes(body[MOST..].try_into().expect("4 bytes")) as usize;
-        assert!((1..=MOST).contains(&length), "length {length}");
-        assert!(body[length..MOST].iter().all(|byte| *byte == 0), "padding is zero");
+        if !(1..=MOST).contains(&length) {
+            return Err(wrong(format!("the length ({length})")));
+        }
+        if body[length..MOST].iter().any(|byte| *byte != 0) {
+            return Err(wrong("the padding".to_owned()));
+        }
         body.truncate(length);
-        body
+        Ok(body)
     }
 
     // The counter block: the number of the packet, then that of the block, both big-endian.

@@ -1,11 +1,11 @@
 //! Bytes that are cheap to make and to check: megabytes need no storage, and a difference is
-//! reported with its offset. Next: `servers.rs`.
+//! reported with its offset. Next: nothing; this is all.
 
 use std::io::{self, Read, Write};
 
 /// An endless stream of bytes that a seed determines (SplitMix64).
 #[derive(Clone)]
-pub(crate) struct Pattern {
+pub struct Pattern {
     state: u64,
     word: [u8; 8],
     used: usize,
@@ -13,12 +13,12 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     /// The stream of this seed.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { state: seed, word: [0; 8], used: 8 }
     }
 
     /// The next bytes of the stream.
-    pub(crate) fn fill(&mut self, out: &mut [u8]) {
+    pub fn fill(&mut self, out: &mut [u8]) {
         let mut rest = out;
         // What is left of the last word first, then whole words, then a part of one.
         while !rest.is_empty() {
@@ -34,7 +34,7 @@ impl Pattern {
     }
 
     /// The next `count` bytes.
-    pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
+    pub fn take(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         self.fill(&mut bytes);
         bytes
@@ -50,20 +50,20 @@ impl Pattern {
 }
 
 /// Compares what arrives with a [`Pattern`].
-pub(crate) struct Checker {
+pub struct Checker {
     pattern: Pattern,
     received: u64,
 }
 
 impl Checker {
     /// Expects the stream of this seed.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub fn new(seed: u64) -> Self {
         Self { pattern: Pattern::new(seed), received: 0 }
     }
 
     /// Panics unless `bytes` are the next of the stream.
     #[track_caller]
-    pub(crate) fn accept(&mut self, bytes: &[u8]) {
+    pub fn accept(&mut self, bytes: &[u8]) {
         let expected = self.pattern.take(bytes.len());
         if let Some(at) = bytes.iter().zip(&expected).position(|(found, wanted)| found != wanted) {
             panic!("byte {} differs from what was sent", self.received + at as u64);
@@ -72,12 +72,12 @@ impl Checker {
     }
 
     /// How many bytes arrived.
-    pub(crate) fn received(&self) -> u64 {
+    pub fn received(&self) -> u64 {
         self.received
     }
 
     /// Reads to the end of the stream or to an error; returns how it ended.
-    pub(crate) fn read_all(&mut self, from: &mut impl Read) -> io::Result<()> {
+    pub fn read_all(&mut self, from: &mut impl Read) -> io::Result<()> {
         let mut buffer = vec![0; 64 * 1024];
         loop {
             match from.read(&mut buffer) {
@@ -90,7 +90,7 @@ impl Checker {
     }
 
     /// Reads exactly `count` bytes.
-    pub(crate) fn read_exactly(&mut self, from: &mut impl Read, count: u64) -> io::Result<()> {
+    pub fn read_exactly(&mut self, from: &mut impl Read, count: u64) -> io::Result<()> {
         let mut buffer = vec![0; 64 * 1024];
         let mut left = count;
         while left > 0 {
@@ -104,7 +104,7 @@ impl Checker {
 }
 
 /// Writes the next `count` bytes of `pattern`.
-pub(crate) fn send(to: &mut impl Write, pattern: &mut Pattern, count: u64) -> io::Result<()> {
+pub fn send(to: &mut impl Write, pattern: &mut Pattern, count: u64) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut left = count;
     while left > 0 {

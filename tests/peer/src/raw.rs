@@ -2,18 +2,20 @@
 //!
 //! [`Raw::client`] plays the encrypting side, [`Raw::server`] the decrypting one, each on a
 //! connected socket; [`Handshake`] is for those who stop half way. Afterwards packets are made
-//! by [`Direction::seal`] and sent in whatever shape the test wants. Next: `tests/hostile.rs`.
+//! by [`Direction::seal`] and sent in whatever shape the test wants. What a peer sends that is not
+//! as it should be is an error of the kind `InvalidData`. Next: `crypt.rs`.
 
 use std::io::{self, Read, Write};
 
 use socket2::Socket;
 
-pub(crate) use super::raw_crypt::{Direction, MOST, NONCE, PACKET, PUBLIC};
-use super::raw_crypt::{derive, mac, one, public, shared};
+use crate::crypt::{
+    Direction, MOST, NONCE, PACKET, PUBLIC, derive, mac, not_as_it_should_be, one, public, shared,
+};
 
 /// The side a raw peer plays.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
     /// Encrypting: its value goes first.
     Client,
     /// Decrypting.
@@ -22,7 +24,7 @@ pub(crate) enum Side {
 
 /// What a raw peer offers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Secrecy {
+pub enum Secrecy {
     /// A fresh Diffie-Hellman value.
     Forward,
     /// The value 1, as with `-f`.
@@ -30,7 +32,7 @@ pub(crate) enum Secrecy {
 }
 
 /// A handshake after the exchange of nonces.
-pub(crate) struct Handshake {
+pub struct Handshake {
     socket: Socket,
     secret: Vec<u8>,
     side: Side,
@@ -39,27 +41,27 @@ pub(crate) struct Handshake {
 }
 
 /// A peer after the handshake.
-pub(crate) struct Raw {
+pub struct Raw {
     /// The connection.
-    pub(crate) socket: Socket,
+    pub socket: Socket,
     /// What this side sends with.
-    pub(crate) sealing: Direction,
+    pub sealing: Direction,
     /// What this side receives with.
-    pub(crate) opening: Direction,
+    pub opening: Direction,
 }
 
 /// The secrets of a connection.
-pub(crate) struct Secrets {
+pub struct Secrets {
     /// dk_1: the MAC keys of the handshake, the client's first.
-    pub(crate) handshake: [u8; 64],
+    pub handshake: [u8; 64],
     /// y_SC, the common Diffie-Hellman value.
-    pub(crate) common: [u8; 256],
+    pub common: [u8; 256],
     /// dk_2: cipher key and MAC key of the client, then of the server.
-    pub(crate) session: [u8; 128],
+    pub session: [u8; 128],
 }
 
 /// Random bytes. A repeated nonce would do no harm here, but would prove less.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
+pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     let mut source = std::fs::File::open("/dev/urandom").expect("/dev/urandom");
     source.read_exact(&mut bytes).expect("/dev/urandom has no end");
@@ -68,7 +70,7 @@ pub(crate) fn random<const N: usize>() -> [u8; N] {
 
 impl Handshake {
     /// Sends a nonce and reads the peer's.
-    pub(crate) fn start(
+    pub fn start(
         mut socket: Socket,
         secret: &[u8],
         side: Side,
@@ -87,35 +89,37 @@ impl Handshake {
     }
 
     /// The connection.
-    pub(crate) fn socket(&mut self) -> &mut Socket {
+    pub fn socket(&mut self) -> &mut Socket {
         &mut self.socket
     }
 
     /// This side's value and its MAC.
-    pub(crate) fn public(&self) -> [u8; PUBLIC] {
+    pub fn public(&self) -> [u8; PUBLIC] {
         self.public_of(&self.exponent.as_ref().map_or_else(one, |exponent| public(exponent)))
     }
 
     /// Any value at all, with the MAC of this side.
-    pub(crate) fn public_of(&self, value: &[u8; 256]) -> [u8; PUBLIC] {
+    pub fn public_of(&self, value: &[u8; 256]) -> [u8; PUBLIC] {
         let mut message = [0; PUBLIC];
         message[..256].copy_from_slice(value);
         message[256..].copy_from_slice(&mac(&self.mac_key(self.side), &[value]));
         message
     }
 
-    /// Reads the peer's value; panics if its MAC is wrong.
-    pub(crate) fn read_public(&mut self) -> io::Result<[u8; 256]> {
+    /// Reads the peer's value.
+    pub fn read_public(&mut self) -> io::Result<[u8; 256]> {
         let mut message = [0; PUBLIC];
         self.socket.read_exact(&mut message)?;
         let (value, tag) = message.split_at(256);
         let peer = if self.side == Side::Client { Side::Server } else { Side::Client };
-        assert_eq!(tag, mac(&self.mac_key(peer), &[value]), "MAC of the peer's value");
+        if tag != mac(&self.mac_key(peer), &[value]) {
+            return Err(not_as_it_should_be("the MAC of the peer's value"));
+        }
         Ok(value.try_into().expect("256 bytes"))
     }
 
     /// Sends this side's value and reads the peer's, in the order of the protocol.
-    pub(crate) fn exchange(&mut self) -> io::Result<[u8; 256]> {
+    pub fn exchange(&mut self) -> io::Result<[u8; 256]> {
         let message = self.public();
         if self.side == Side::Client {
             self.socket.write_all(&message)?;
@@ -127,13 +131,13 @@ impl Handshake {
     }
 
     /// The same, and makes the keys.
-    pub(crate) fn finish(mut self) -> io::Result<Raw> {
+    pub fn finish(mut self) -> io::Result<Raw> {
         let peer = self.exchange()?;
         Ok(self.keyed(&peer))
     }
 
     /// What nobody but the two sides may ever know of this connection.
-    pub(crate) fn secrets(&self, peer: &[u8; 256]) -> Secrets {
+    pub fn secrets(&self, peer: &[u8; 256]) -> Secrets {
         let common = self.common(peer);
         let session = derive(&self.secret, &[&self.nonces, &common]);
         Secrets { handshake: derive(&self.secret, &[&self.nonces]), common, session }
@@ -144,14 +148,14 @@ impl Handshake {
     }
 
     /// The packets' keys, given the peer's value.
-    pub(crate) fn keyed(self, peer: &[u8; 256]) -> Raw {
+    pub fn keyed(self, peer: &[u8; 256]) -> Raw {
         let (sealing, opening) = self.directions(peer);
         Raw { socket: self.socket, sealing, opening }
     }
 
     /// What this side sends with and receives with. Without forward secrecy the peer's value
     /// does not matter, so packets can be made before it is known.
-    pub(crate) fn directions(&self, peer: &[u8; 256]) -> (Direction, Direction) {
+    pub fn directions(&self, peer: &[u8; 256]) -> (Direction, Direction) {
         let keys = self.secrets(peer).session;
         let (client, server) = (Direction::new(&keys[..64]), Direction::new(&keys[64..]));
         if self.side == Side::Client { (client, server) } else { (server, client) }
@@ -166,36 +170,38 @@ impl Handshake {
 
 impl Raw {
     /// Plays the encrypting side.
-    pub(crate) fn client(socket: Socket, secret: &[u8], secrecy: Secrecy) -> io::Result<Self> {
+    pub fn client(socket: Socket, secret: &[u8], secrecy: Secrecy) -> io::Result<Self> {
         Handshake::start(socket, secret, Side::Client, secrecy)?.finish()
     }
 
     /// Plays the decrypting side.
-    pub(crate) fn server(socket: Socket, secret: &[u8], secrecy: Secrecy) -> io::Result<Self> {
+    pub fn server(socket: Socket, secret: &[u8], secrecy: Secrecy) -> io::Result<Self> {
         Handshake::start(socket, secret, Side::Server, secrecy)?.finish()
     }
 
     /// Sends data, in packets of up to 1024 bytes.
-    pub(crate) fn send(&mut self, data: &[u8]) -> io::Result<()> {
+    pub fn send(&mut self, data: &[u8]) -> io::Result<()> {
         let packets: Vec<u8> =
             data.chunks(MOST).flat_map(|chunk| self.sealing.seal(chunk)).collect();
         self.socket.write_all(&packets)
     }
 
     /// Receives a packet.
-    pub(crate) fn receive(&mut self) -> io::Result<Vec<u8>> {
+    pub fn receive(&mut self) -> io::Result<Vec<u8>> {
         let mut packet = [0; PACKET];
         self.socket.read_exact(&mut packet)?;
-        Ok(self.opening.open(&packet))
+        self.opening.open(&packet)
     }
 
     /// Receives packets until `count` bytes are there.
-    pub(crate) fn receive_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    pub fn receive_exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut data = Vec::new();
         while data.len() < count {
             data.extend(self.receive()?);
         }
-        assert_eq!(data.len(), count, "no more than was asked for");
+        if data.len() > count {
+            return Err(not_as_it_should_be("more than was asked for"));
+        }
         Ok(data)
     }
 }

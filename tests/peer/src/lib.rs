@@ -1,0 +1,13 @@
+//! A second implementation of the spiped protocol, and what it takes to test others with it.
+//!
+//! It is written from the text in DESIGN.md and shares no line with the code under test, is slow,
+//! and keeps no secret. [`Raw`] speaks the protocol as it should be, [`Handshake`] and [`Direction`]
+//! let a test break it at any byte, and [`pattern`] makes bytes that are cheap to check. Next:
+//! `raw.rs`.
+
+mod crypt;
+pub mod pattern;
+mod raw;
+
+pub use crypt::{Direction, MOST, NONCE, PACKET, PUBLIC};
+pub use raw::{Handshake, Raw, Secrecy, Secrets, Side, random};
