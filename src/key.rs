@@ -1,12 +1,14 @@
 //! Reading the key (`-k`).
 //!
 //! Owns the way from a file or standard input to the [`SharedKey`]: every byte to the end, through
-//! one buffer that is wiped. Refuses no length, as C spiped (a short key is warned about), and to
-//! keep or show any byte of the key. Next: `crypt.rs` in lib/proto, where it is used.
+//! one buffer that is wiped. Refuses no length, as C spiped (a short key is warned about, and one
+//! that others can read), and to keep or show any byte of the key. Next: `crypt.rs` in lib/proto,
+//! where it is used.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use spiped_proto::{KeyHasher, SharedKey};
@@ -36,13 +38,25 @@ pub fn read(source: &KeySource) -> Result<SharedKey, String> {
         // A duplicate, since io::stdin() would leave the key in its own buffer.
         KeySource::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
     };
-    let (key, length) = opened.and_then(|file| read_to_end(&file)).map_err(|error| {
+    let read = opened.and_then(|file| {
+        let exposed = match source {
+            KeySource::File(_) => exposure(&file)?,
+            KeySource::Stdin => None, // whatever it is redirected from is for its owner to know
+        };
+        read_to_end(&file).map(|(key, length)| (key, length, exposed))
+    });
+    let (key, length, exposed) = read.map_err(|error| {
         let path = match source {
             KeySource::File(path) => Some(path.as_path()),
             KeySource::Stdin => None,
         };
         format!("{name}: {}", explain(path, &error))
     })?;
+    if let Some((who, mode)) = exposed {
+        log::warn!(
+            "{name}: {who} can read the key (mode {mode:04o}); keep it to its owner: chmod go-rwx"
+        );
+    }
     match length {
         // As C spiped we go on; but whoever runs spipe must not miss it.
         0 => log::error!("{name}: the key is empty, so anybody has it; make it 32 random bytes"),
@@ -52,6 +66,19 @@ pub fn read(source: &KeySource) -> Result<SharedKey, String> {
         SAFE_LEN.. => {}
     }
     Ok(key)
+}
+
+/// Who but its owner can read a file, and its mode. Pipes and the like hold the key for a moment
+/// only, and to their modes nobody pays attention.
+fn exposure(file: &File) -> io::Result<Option<(&'static str, u32)>> {
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    Ok(match mode {
+        _ if !metadata.is_file() => None,
+        _ if mode & 0o004 != 0 => Some(("everybody", mode)),
+        _ if mode & 0o040 != 0 => Some(("its group", mode)),
+        _ => None,
+    })
 }
 
 /// The key, and the number of bytes that it was made from.
@@ -145,6 +172,26 @@ mod tests {
     fn dev_null_is_a_key_as_in_c() {
         let key = read(&KeySource::File(PathBuf::from("/dev/null"))).unwrap();
         assert_eq!(fingerprint(&key), fingerprint(&SharedKey::from_pieces([])));
+    }
+
+    #[test]
+    fn who_else_can_read_the_key_is_known() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let modes = [
+            (0o600, None),
+            (0o400, None),
+            (0o622, None),
+            (0o640, Some("its group")),
+            (0o604, Some("everybody")),
+            (0o644, Some("everybody")),
+        ];
+        for (mode, who) in modes {
+            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
+            let expected = who.map(|who| (who, mode));
+            assert_eq!(exposure(file.as_file()).unwrap(), expected, "{mode:o}");
+        }
+        // No regular file: everybody can read /dev/null, and nothing is to be learned from it.
+        assert_eq!(exposure(&File::open("/dev/null").unwrap()).unwrap(), None);
     }
 
     #[test]

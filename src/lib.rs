@@ -3,6 +3,7 @@
 pub mod blocking;
 pub mod key;
 pub mod logger;
+pub mod memory;
 pub mod options;
 pub mod spipe;
 pub mod spiped;

@@ -25,7 +25,7 @@ key; what comes back is decrypted and written to standard output.";
 #[command(disable_version_flag = true, disable_help_flag = true)]
 #[command(override_usage = "spipe -t ADDR -k FILE [OPTION ...]")]
 #[command(max_term_width = 100)]
-#[command(mut_arg("log_level", |arg| arg.help(options::log_level_help("error"))))]
+#[command(mut_arg("log_level", |arg| arg.help(options::log_level_help("warn"))))]
 struct Args {
     #[command(flatten)]
     tunnel: TunnelArgs,
@@ -168,6 +168,6 @@ mod tests {
         assert_eq!(parse(&["-v"]), Err(expected));
         let help = parse(&["--help"]).unwrap_err();
         assert_eq!((help.stream, help.status), (Stream::Stdout, 0));
-        assert!(help.text.contains("[default: error]"), "{}", help.text);
+        assert!(help.text.contains("[default: warn]"), "{}", help.text);
     }
 }

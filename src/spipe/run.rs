@@ -18,7 +18,7 @@ use spiped_proto::Role;
 
 use super::args::{self, Options};
 use super::stdio::Stdio;
-use crate::{key, logger};
+use crate::{key, logger, memory};
 
 /// How long the last lines of the log may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -30,9 +30,10 @@ pub fn main() -> ExitCode {
         Ok(options) => options,
         Err(exit) => return exit.report(),
     };
-    logger::init("spipe", options.log_level, LevelFilter::Error)
+    logger::init("spipe", options.log_level, LevelFilter::Warn)
         .expect("nobody has installed a logger before");
     logger::report_panics();
+    memory::keep_private();
 
     match run(&options) {
         Ok(End::Finished) => ExitCode::SUCCESS,

@@ -24,8 +24,8 @@ use super::daemon::{self, Starting, Stderr};
 use super::lookup::{self, Found};
 use super::pidfile::Pidfile;
 use super::user::UserSpec;
-use crate::key;
 use crate::logger::{self, Logger};
+use crate::{key, memory};
 
 /// How long the last lines of the log may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
     let logger = logger::init("spiped", options.log_level, LevelFilter::Info)
         .expect("nobody has installed a logger before");
     logger::report_panics();
+    memory::keep_private();
 
     let mut process = Process { logger, starting: None, pidfile: None, has_run: false };
     let end = start_and_run(&options, &mut process);
@@ -128,6 +129,7 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
 
     if let Some(user) = &checked.user {
         user.apply().map_err(|error| of("-u", error))?;
+        memory::keep_private();
     }
     let event_loop = set_up(options, checked, addresses, listeners, signals, process)?;
     process.release(options)?;

@@ -2,6 +2,7 @@
 //! daemons: a process that names the directory in its arguments is killed.
 //! Next: `tunnel.rs`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// The temporary directory of one test.
@@ -14,9 +15,16 @@ impl Room {
     pub(crate) fn new() -> Self {
         let dir = tempfile::Builder::new().prefix("spiped-").tempdir().expect("temp dir");
         let room = Self { dir };
-        std::fs::write(room.key(), room.secret()).expect("key file");
-        std::fs::write(room.wrong_key(), b"some other secret").expect("key file");
+        room.write_key(&room.key(), &room.secret());
+        room.write_key(&room.wrong_key(), b"some other secret, also with 32 bytes or more");
         room
+    }
+
+    /// Writes a key file as it should be: nobody else can read it.
+    pub(crate) fn write_key(&self, path: &Path, secret: &[u8]) {
+        std::fs::write(path, secret).expect("key file");
+        let private = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, private).expect("key file");
     }
 
     /// A path in the directory.
