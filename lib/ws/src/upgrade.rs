@@ -1,0 +1,261 @@
+//! The HTTP upgrade (RFC 6455, section 4; RFC 9110), in either role.
+//!
+//! Owns the heads of requests and responses, and what they must say. Refuses compression and
+//! subprotocols: none is offered or chosen. Next: nothing; this is the last one.
+
+mod head;
+
+use core::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha1::{Digest, Sha1};
+
+pub use head::{Head, MAX_HEAD};
+
+/// The header by which two of ours agree that an empty message ends one direction.
+const HALF_CLOSE: &str = "Spiped-Half-Close";
+
+/// RFC 6455, section 1.3: what the server shows that it has understood.
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Headers that a request or response may have.
+const MAX_HEADERS: usize = 100;
+
+/// Characters of a foreign text that are shown.
+const SHOWN: usize = 120;
+
+/// Why there is no WebSocket. One line, fit for a log whatever the peer has sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub reason: String,
+    /// What the server answers; a client says nothing more.
+    pub response: &'static str,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// The answer to whatever is no upgrade of ours: nothing tells what is here.
+const NOT_FOUND: &str = "HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\
+    Content-Length: 10\r\nConnection: close\r\n\r\nNot Found\n";
+
+/// The answer to another version of the protocol, which has to name ours.
+const OTHER_VERSION: &str = "HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 13\r\n\
+    Upgrade: websocket\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+
+fn not_found(reason: String) -> Refusal {
+    Refusal { reason, response: NOT_FOUND }
+}
+
+/// A foreign text as it may appear in a log: printable, and not endless.
+#[must_use]
+pub fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let escaped = text.trim().chars().flat_map(char::escape_debug);
+    escaped.take(SHOWN).collect()
+}
+
+/// What a client asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    accept: String,
+    /// Whether the client knows that an empty message ends one direction.
+    pub half_close: bool,
+    /// X-Forwarded-For: where the client claims, or a proxy says, that it comes from.
+    pub forwarded_for: Option<String>,
+}
+
+impl Request {
+    /// Reads the head of a request for a WebSocket at `path`, or at any if there is none. A path
+    /// without a query takes requests with any.
+    ///
+    /// # Errors
+    ///
+    /// Why it is refused, and the response that says so.
+    pub fn parse(head: &[u8], path: Option<&str>) -> Result<Self, Refusal> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        let line = || printable(head.split(|byte| *byte == b'\r').next().unwrap_or_default());
+        match request.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(not_found(no_http(&line()))),
+            Err(error) => return Err(not_found(format!("{}: {error}", no_http(&line())))),
+        }
+        let no_upgrade = || not_found(format!("no WebSocket is asked for: {}", line()));
+        let headers = &*request.headers;
+        if request.method != Some("GET")
+            || request.version != Some(1)
+            || !has_token(headers, "Upgrade", "websocket")
+            || !has_token(headers, "Connection", "upgrade")
+            || header(headers, "Host").is_none()
+        {
+            return Err(no_upgrade());
+        }
+        let target = request.path.unwrap_or_default();
+        let asked = match path {
+            Some(path) if !path.contains('?') => target.split('?').next().unwrap_or_default(),
+            _ => target,
+        };
+        if path.is_some_and(|path| path != asked) {
+            return Err(not_found(format!("another path is asked for: {}", line())));
+        }
+        if header(headers, "Sec-WebSocket-Version") != Some(b"13") {
+            let reason = format!("another version of WebSockets is asked for: {}", line());
+            return Err(Refusal { reason, response: OTHER_VERSION });
+        }
+        let key = header(headers, "Sec-WebSocket-Key").ok_or_else(no_upgrade)?;
+        if BASE64.decode(key).map_or(0, |key| key.len()) != 16 {
+            return Err(no_upgrade());
+        }
+        Ok(Self {
+            accept: accept(key),
+            half_close: header(headers, HALF_CLOSE) == Some(b"1"),
+            forwarded_for: header(headers, "X-Forwarded-For").map(printable),
+        })
+    }
+
+    /// The response that grants it.
+    #[must_use]
+    pub fn grant(&self) -> String {
+        let half_close =
+            if self.half_close { format!("{HALF_CLOSE}: 1\r\n") } else { String::new() };
+        format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {}\r\n{half_close}\r\n",
+            self.accept
+        )
+    }
+}
+
+fn no_http(line: &str) -> String {
+    format!("this is not HTTP: {line}")
+}
+
+/// What a client asks for, and by which it knows the answer.
+#[derive(Debug)]
+pub struct Offer {
+    request: String,
+    accept: String,
+}
+
+impl Offer {
+    /// A request to `host` for `target`, a path with perhaps a query. The key is 16 random bytes;
+    /// `headers` are whole lines without their ends, each checked by [`check_header`].
+    #[must_use]
+    pub fn new(host: &str, target: &str, headers: &[String], key: [u8; 16]) -> Self {
+        let key = BASE64.encode(key);
+        let own_host = headers.iter().any(|line| {
+            line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Host"))
+        });
+        let mut request = format!("GET {target} HTTP/1.1\r\n");
+        if !own_host {
+            request += &format!("Host: {host}\r\n");
+        }
+        request += &format!(
+            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {key}\r\n{HALF_CLOSE}: 1\r\n"
+        );
+        headers.iter().for_each(|line| request += &format!("{line}\r\n"));
+        request += "\r\n";
+        Self { request, accept: accept(key.as_bytes()) }
+    }
+
+    /// The head of the request.
+    #[must_use]
+    pub fn request(&self) -> &str {
+        &self.request
+    }
+
+    /// Reads the head of the response: whether an empty message ends one direction.
+    ///
+    /// # Errors
+    ///
+    /// Why it is no upgrade.
+    pub fn accept(&self, head: &[u8]) -> Result<bool, Refusal> {
+        let refuse = |reason| Refusal { reason, response: "" };
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut response = httparse::Response::new(&mut headers);
+        let line = printable(head.split(|byte| *byte == b'\r').next().unwrap_or_default());
+        match response.parse(head) {
+            Ok(httparse::Status::Complete(_)) => {}
+            Ok(httparse::Status::Partial) => return Err(refuse(no_http(&line))),
+            Err(error) => return Err(refuse(format!("{}: {error}", no_http(&line)))),
+        }
+        if response.code != Some(101) {
+            return Err(refuse(format!("the answer is {line}")));
+        }
+        let headers = &*response.headers;
+        if !has_token(headers, "Upgrade", "websocket")
+            || !has_token(headers, "Connection", "upgrade")
+            || header(headers, "Sec-WebSocket-Accept") != Some(self.accept.as_bytes())
+        {
+            let text = "the answer does not fit the question: some cache, or no WebSocket server";
+            return Err(refuse(text.to_owned()));
+        }
+        for name in ["Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"] {
+            if header(headers, name).is_some_and(|value| !value.is_empty()) {
+                return Err(refuse(format!("the answer has a {name}, which nobody offered")));
+            }
+        }
+        Ok(header(headers, HALF_CLOSE) == Some(b"1"))
+    }
+}
+
+/// A header line for a request, `Name: value`, as a user wrote it.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn check_header(line: &str) -> Result<(), &'static str> {
+    let Some((name, value)) = line.split_once(':') else {
+        return Err("expected a header such as 'Name: value'");
+    };
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err("expected a header such as 'Name: value', its name of letters, digits and -");
+    }
+    if value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+        return Err("expected one line without control characters");
+    }
+    let own = ["Upgrade", "Connection", "Content-Length", "Transfer-Encoding", HALF_CLOSE];
+    let lower = name.to_ascii_lowercase();
+    if own.iter().any(|own| own.eq_ignore_ascii_case(name)) || lower.starts_with("sec-websocket") {
+        return Err("expected a header that the upgrade itself does not need");
+    }
+    Ok(())
+}
+
+/// The value of `Proxy-Authorization` or `Authorization` for a user and a password.
+#[must_use]
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+}
+
+/// What a server shows for a key.
+fn accept(key: &[u8]) -> String {
+    BASE64.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize())
+}
+
+/// The value of the first header of this name.
+fn header<'a>(headers: &[httparse::Header<'a>], name: &str) -> Option<&'a [u8]> {
+    headers.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+}
+
+/// Whether a header of this name lists `token`, whatever else it lists.
+fn has_token(headers: &[httparse::Header<'_>], name: &str, token: &str) -> bool {
+    headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case(name))
+        .flat_map(|header| header.value.split(|byte| *byte == b','))
+        .any(|entry| entry.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests;
