@@ -79,6 +79,7 @@ fn run(options: &Options) -> Result<End, String> {
         coalesce: options.coalesce,
         keepalive: options.keepalive,
         max_connections: 1,
+        max_handshakes: usize::MAX, // nobody comes to us
         on_terminate: OnTerminate::Stop,
     })
     .and_then(|mut event_loop| {

@@ -56,10 +56,18 @@ struct Args {
     #[arg(short = 'F', long)]
     foreground: bool,
 
-    /// Keep no more connections than this at a time; 0 means no limit
+    /// Keep no more connections than this at a time; 0 means no limit; with -d only those count
+    /// whose peer has proved to hold the key
     #[arg(short = 'n', long, value_name = "N", default_value = "100")]
     #[arg(value_parser = Connections::parse, allow_hyphen_values = true)]
     max_connections: Connections,
+
+    /// With -d: keep no more unfinished handshakes than this at a time; 0 means no limit
+    // Room for 20000 strangers a second, each of whom has half a second to itself, in some 20 MB. See
+    // DESIGN.md.
+    #[arg(long, value_name = "N", default_value = "10000", conflicts_with = "encrypt")]
+    #[arg(value_parser = Connections::parse, allow_hyphen_values = true, display_order = 898)]
+    max_handshakes: Connections,
 
     /// Write the process number to this file [default: the address of -s followed by .pid]
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
@@ -96,7 +104,7 @@ struct RoleArgs {
     decrypt: bool,
 }
 
-/// The value of -n. A type of its own, since clap takes an `Option` in a definition to mean that
+/// The value of -n and of --max-handshakes. A type of its own, since clap takes an `Option` in a definition to mean that
 /// the option may be absent.
 #[derive(Clone, Copy, Debug)]
 struct Connections(Option<NonZeroUsize>);
@@ -130,6 +138,8 @@ pub struct Options {
     pub coalesce: Duration,
     /// -n; `None` is no limit.
     pub max_connections: Option<NonZeroUsize>,
+    /// --max-handshakes; `None` is no limit.
+    pub max_handshakes: Option<NonZeroUsize>,
     /// -r; `None` (-R) is never again.
     pub resolve: Option<Duration>,
     /// -D.
@@ -172,6 +182,7 @@ where
         pfs: args.tunnel.pfs(),
         keepalive: !args.tunnel.no_keepalive,
         max_connections: args.max_connections.0,
+        max_handshakes: args.max_handshakes.0,
         resolve: (!args.resolve_once).then_some(args.resolve_interval),
         pidfile: args.pidfile.unwrap_or_else(|| pidfile::default_path(&args.source)),
         source: args.source,
@@ -236,6 +247,7 @@ mod tests {
             timeout: DEFAULT_TIMEOUT,
             coalesce: Duration::ZERO,
             max_connections: NonZeroUsize::new(100),
+            max_handshakes: NonZeroUsize::new(10_000),
             resolve: Some(DEFAULT_INTERVAL),
             wait_for_dns: false,
             foreground: false,
@@ -292,6 +304,15 @@ mod tests {
     }
 
     #[test]
+    fn handshakes_are_counted_as_connections_are() {
+        let limit = |value| {
+            let words = ["-d", "-s", "/in", "-t", "h:1", "-k", "k", "--max-handshakes", value];
+            parse(&words).unwrap().max_handshakes.map(NonZeroUsize::get)
+        };
+        assert_eq!(["1", "0x10", "0", "-1"].map(limit), [Some(1), Some(16), None, None]);
+    }
+
+    #[test]
     fn values_may_start_with_a_hyphen() {
         assert_eq!(with(&["-n", "-1"]).max_connections, None);
         let options = parse(&["-e", "-s", "-d", "-t", "--help", "-k", "--", "-p", "-v"]).unwrap();
@@ -317,6 +338,8 @@ mod tests {
     #[test]
     fn options_that_exclude_each_other_are_refused() {
         assert_eq!(refused_with(&["-d"]), "-e cannot be used with -d");
+        let handshakes = refused_with(&["--max-handshakes", "7"]);
+        assert_eq!(handshakes, "-e cannot be used with --max-handshakes");
         assert_eq!(refused_with(&["-f", "-g"]), "-f cannot be used with -g");
         assert_eq!(refused_with(&["-r", "30", "-R"]), "-R cannot be used with -r");
         assert_eq!(with(&["-r", "60", "-R"]).resolve, None);

@@ -211,6 +211,7 @@ fn set_up(
         coalesce: options.coalesce,
         keepalive: options.keepalive,
         max_connections: options.max_connections.map_or(usize::MAX, NonZeroUsize::get),
+        max_handshakes: options.max_handshakes.map_or(usize::MAX, NonZeroUsize::get),
         on_terminate: OnTerminate::Drain,
     })
     .map_err(|error| End::Failed(format!("cannot set up the event loop: {error}")))?;

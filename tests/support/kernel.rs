@@ -131,3 +131,11 @@ pub(crate) fn processes_naming(dir: &Path) -> Vec<Pid> {
 fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
+
+/// Raises this process's soft limit of descriptors to the hard one; panics if that is below `need`.
+pub(crate) fn raise_descriptor_limit(need: u64) {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("getrlimit");
+    assert!(hard >= need, "this test needs {need} descriptors (ulimit -Hn), the limit is {hard}");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("setrlimit");
+}

@@ -3,12 +3,15 @@
 //! Owns the order of a turn: take note of what the kernel says, give every connection concerned one
 //! turn, bury those that are over, and only then accept new ones (so that no slot is reused while
 //! events for its last owner may still be at hand). Refuses to know what a connection does with its
-//! turn (`relay.rs`) and when one may be accepted (`event_loop/gate.rs`).
+//! turn (`relay.rs`), when one may be accepted (`event_loop/gate.rs`) and who counts as what
+//! (`event_loop/places.rs`).
 
+mod crowd;
 mod gate;
+mod places;
+mod queue;
 mod settings;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -30,11 +33,18 @@ use crate::relay::{Context, EndReason, Pumped, Relay, Scratch, Shared};
 use crate::signal::{Signal, Signals};
 use crate::token::Source;
 use crate::transport::Transport;
+use crowd::Origin;
 use gate::Gate;
+use places::Places;
+use queue::Queue;
 pub use settings::{OnTerminate, Outcome, Settings};
 
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;
+
+/// Turns of strangers in one round of the loop. Each is a message read and a few hashes; the round
+/// is over with the first that proves the key, because that costs as much as all of these.
+const STRANGERS_PER_ROUND: usize = 64;
 
 /// Lines about connections that ended before they were authenticated: this many at once, and then
 /// one in this time. Anybody can cause them, so they must not fill a disk.
@@ -44,7 +54,6 @@ const STRANGERS_INTERVAL: Duration = Duration::from_millis(100);
 struct Slot {
     relay: Relay,
     armed: Option<Instant>,
-    queued: bool,
 }
 
 /// The loop, and everything it owns.
@@ -57,11 +66,12 @@ pub struct EventLoop {
     waiting: usize,
     slots: Slab<Slot>,
     /// Connections that carry data and have something to do.
-    run_queue: VecDeque<usize>,
+    run_queue: Queue,
     /// Those that are not authenticated yet: a handshake is much work, and others wait meanwhile.
-    handshake_queue: VecDeque<usize>,
+    handshake_queue: Queue,
     timers: crate::timer::Timers,
     gate: Gate,
+    places: Places,
     signals: Option<Signals>,
     refresher: Option<Refresher>,
     on_terminate: OnTerminate,
@@ -101,10 +111,11 @@ impl EventLoop {
             scratch: Scratch::new(),
             waiting: 0,
             slots: Slab::new(),
-            run_queue: VecDeque::new(),
-            handshake_queue: VecDeque::new(),
+            run_queue: Queue::default(),
+            handshake_queue: Queue::default(),
             timers: crate::timer::Timers::default(),
-            gate: Gate::new(settings.max_connections),
+            gate: Gate::new(settings.max_handshakes),
+            places: Places::new(settings.role, settings.max_connections),
             signals: None,
             refresher: None,
             on_terminate: settings.on_terminate,
@@ -204,7 +215,7 @@ impl EventLoop {
         if !(self.run_queue.is_empty() && self.handshake_queue.is_empty()) {
             return Some(Duration::ZERO);
         }
-        self.timers.wait(now).into_iter().chain(self.gate.wait(self.slots.len(), now)).min()
+        self.timers.wait(now).into_iter().chain(self.gate.wait(&self.places, now)).min()
     }
 
     /// Takes note of one event. A signal is returned if it ends the process at once.
@@ -224,32 +235,34 @@ impl EventLoop {
     }
 
     fn enqueue(&mut self, slot: usize) {
-        if let Some(entry) = self.slots.get_mut(slot)
-            && !entry.queued
-        {
-            entry.queued = true;
+        if let Some(entry) = self.slots.get(slot) {
             let established = entry.relay.is_authenticated();
             let queue = if established { &mut self.run_queue } else { &mut self.handshake_queue };
-            queue.push_back(slot);
+            queue.push(slot);
         }
     }
 
-    /// One turn for every connection that carries data, and for one that does not yet: so data
-    /// waits for one handshake at most. Who wants another turn waits for the next round. Those that
-    /// are over are removed, after the batch of events has been looked at.
+    /// One turn for every connection that carries data, then for those that do not yet, but only up
+    /// to the first that computes powers: so data waits for one handshake at most. Who wants another
+    /// turn waits for the next round. Those that are over are removed, after the batch of events has
+    /// been looked at.
     fn pump_queued(&mut self, now: Instant) {
         for _ in 0..self.run_queue.len() {
-            let Some(slot) = self.run_queue.pop_front() else { break };
+            let Some(slot) = self.run_queue.pop() else { break };
             self.pump(slot, now);
         }
-        if let Some(slot) = self.handshake_queue.pop_front() {
-            self.pump(slot, now);
+        for _ in 0..self.handshake_queue.len().min(STRANGERS_PER_ROUND) {
+            let Some(slot) = self.handshake_queue.pop() else { break };
+            // On the encrypting side any turn may be one that computes: its first message needs it.
+            if self.pump(slot, now) || self.shared.proto.role == Role::Encrypt {
+                break;
+            }
         }
     }
 
-    fn pump(&mut self, slot: usize, now: Instant) {
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        entry.queued = false;
+    /// A turn; true if it has shown that the peer holds the key.
+    fn pump(&mut self, slot: usize, now: Instant) -> bool {
+        let Some(entry) = self.slots.get_mut(slot) else { return false };
         let mut ctx = Context {
             now,
             slot,
@@ -257,22 +270,26 @@ impl EventLoop {
             shared: &self.shared,
             scratch: &mut self.scratch,
             waiting: self.waiting,
+            place_free: self.places.is_free(),
         };
         let before = entry.relay.waiting();
         let pumped = entry.relay.pump(&mut ctx);
         self.waiting = self.waiting + entry.relay.waiting() - before;
         let deadline = if pumped == Pumped::Done { None } else { entry.relay.poll_timeout() };
         self.timers.set(slot, &mut entry.armed, deadline);
+        let proved = entry.relay.is_authenticated() && self.places.recognise(slot);
         match pumped {
             Pumped::Wait => {}
             Pumped::Again => self.enqueue(slot),
             Pumped::Done => self.bury(slot, now),
         }
+        proved
     }
 
-    /// Logs the one line of a connection that is over, and frees its slot.
+    /// Logs the one line of a connection that is over, and frees its slot and its place.
     fn bury(&mut self, slot: usize, now: Instant) {
         let relay = self.slots.remove(slot).relay;
+        self.places.leave(slot);
         if relay.is_authenticated() {
             log::info!("{}", relay.summary(now));
         } else if let Some(suppressed) = self.strangers.admit(now) {
@@ -281,15 +298,40 @@ impl EventLoop {
         }
         self.last = Some(relay.into_reason());
         spiped_proto::wipe_stack();
+        while let Some(next) = self.places.call_next() {
+            if self.slots[next].relay.take_place(&self.shared, now) {
+                self.places.take_seat(next);
+                self.enqueue(next);
+            }
+        }
     }
 
     fn accept(&mut self, now: Instant) {
-        while let Some((socket, peer)) = self.gate.next(self.slots.len(), now) {
+        self.places.advance(now);
+        while let Some((socket, peer)) = self.gate.next(&self.places, now) {
             let transport = Transport::new(socket, &peer);
-            if let Err(error) = self.add(transport, peer, now) {
+            if let Err(error) = self.make_room(now) {
+                transport.abort(); // it must not look like a clean end
+                self.gate.pause(&error, now);
+            } else if let Err(error) = self.add(transport, peer, now) {
                 self.gate.pause(&error, now);
             }
         }
+    }
+
+    /// With too many strangers, one of them yields to the one that has just come.
+    fn make_room(&mut self, now: Instant) -> io::Result<()> {
+        if self.places.strangers() < self.gate.most_strangers(&self.places) {
+            return Ok(());
+        }
+        let draw = getrandom::u64().map_err(io::Error::other)?;
+        let Some(slot) = self.places.who_yields(draw) else { return Ok(()) };
+        let entry = &mut self.slots[slot];
+        self.waiting -= entry.relay.waiting();
+        entry.relay.kill(EndReason::Yielded);
+        self.timers.set(slot, &mut entry.armed, None);
+        self.bury(slot, now);
+        Ok(())
     }
 
     fn add(&mut self, transport: Transport, peer: Endpoint, now: Instant) -> io::Result<()> {
@@ -302,10 +344,13 @@ impl EventLoop {
             shared: &self.shared,
             scratch: &mut self.scratch,
             waiting: self.waiting,
+            place_free: self.places.is_free(),
         };
         log::debug!("connection from {peer}");
+        let origin = Origin::from(&peer);
         let relay = Relay::new(transport, peer, &ctx)?;
-        vacant.insert(Slot { relay, armed: None, queued: false });
+        self.places.enter(slot, origin, now);
+        vacant.insert(Slot { relay, armed: None });
         self.enqueue(slot);
         Ok(())
     }
@@ -366,7 +411,7 @@ impl EventLoop {
         }
         say_suppressed(self.strangers.take_suppressed());
         for (_, mut entry) in std::mem::take(&mut self.slots) {
-            entry.relay.kill(signal);
+            entry.relay.kill(EndReason::Killed(signal));
             log::info!("{}", entry.relay.summary(now));
         }
     }

@@ -18,7 +18,6 @@ use spiped_proto::{Authenticated, Conn, Entropy, Event, Input, Role, Side};
 
 use crate::addr::Endpoint;
 use crate::connector::{Connector, Progress};
-use crate::signal::Signal;
 use crate::transport::Transport;
 use closing::Closing;
 pub(crate) use context::{Context, Scratch, Shared};
@@ -39,6 +38,15 @@ pub(crate) enum Pumped {
     Done,
 }
 
+/// How far the way to the target is.
+enum Way {
+    /// Not begun yet, or done with.
+    None,
+    /// For a place among the connections of `-n`, up to this time.
+    Waiting(Option<Instant>),
+    Connecting(Box<Connector>),
+}
+
 /// One connection.
 pub(crate) struct Relay {
     peer: Endpoint,
@@ -48,7 +56,7 @@ pub(crate) struct Relay {
     encrypted: Option<End>,
     /// The core; none on the encrypting side until the target is connected.
     conn: Option<Conn>,
-    connector: Option<Box<Connector>>,
+    way: Way,
     authenticated: Option<Authenticated>,
     closing: Option<Box<Closing>>,
 }
@@ -74,13 +82,13 @@ impl Relay {
             plain: None,
             encrypted: None,
             conn: None,
-            connector: None,
+            way: Way::None,
             authenticated: None,
             closing: None,
         };
         *relay.end_mut(side) = Some(End::new(accepted, context::most_read(side)));
         match role {
-            Role::Encrypt => relay.connect(ctx),
+            Role::Encrypt => relay.connect(ctx.shared, ctx.now),
             Role::Decrypt => {
                 if let Err(error) = relay.shake_hands(ctx) {
                     relay.close(EndReason::System(error), ctx);
@@ -107,15 +115,25 @@ impl Relay {
         self.authenticated.is_some()
     }
 
+    /// Lets one that waits for a place have it; false if it is over already. Its next turn begins to
+    /// connect to the target.
+    pub(crate) fn take_place(&mut self, shared: &Shared, now: Instant) -> bool {
+        let waits = self.closing.is_none();
+        if waits {
+            self.connect(shared, now);
+        }
+        waits
+    }
+
     /// Ends the connection because the daemon stops; the next turn finishes it.
     pub(crate) fn stop(&mut self, now: Instant) {
-        self.connector = None;
+        self.way = Way::None;
         self.closing = Some(Box::new(Closing::new(EndReason::Stopped, now)));
     }
 
     /// Ends the connection at once, with a reset to both sides.
-    pub(crate) fn kill(&mut self, signal: Signal) {
-        self.closing = Some(Box::new(Closing::new(EndReason::Killed(signal), self.started)));
+    pub(crate) fn kill(&mut self, reason: EndReason) {
+        self.closing = Some(Box::new(Closing::new(reason, self.started)));
         for side in [Side::Plain, Side::Encrypted] {
             if let Some(end) = self.end_mut(side).take() {
                 end.abort();
@@ -129,8 +147,12 @@ impl Relay {
             return closing.poll_timeout();
         }
         let core = self.conn.as_ref().and_then(Conn::poll_timeout);
-        let connector = self.connector.as_ref().and_then(|connector| connector.poll_timeout());
-        core.into_iter().chain(connector).min()
+        let way = match &self.way {
+            Way::None => None,
+            Way::Waiting(until) => *until,
+            Way::Connecting(connector) => connector.poll_timeout(),
+        };
+        core.into_iter().chain(way).min()
     }
 
     /// Bytes that wait to be written.
@@ -142,7 +164,7 @@ impl Relay {
     pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) -> Pumped {
         let mut more = false;
         if self.closing.is_none() {
-            self.advance_connector(ctx);
+            self.advance(ctx);
             self.handle_timeout(ctx);
             self.bury_broken_sides(ctx);
             // The answers first: they free what the requests are waiting for.
@@ -182,8 +204,19 @@ impl Relay {
         self.closing.expect("asked only after the end").reason
     }
 
-    fn connect(&mut self, ctx: &Context<'_>) {
-        self.connector = Some(Box::new(Connector::new(ctx.shared.route.clone(), ctx.now)));
+    fn connect(&mut self, shared: &Shared, now: Instant) {
+        self.way = Way::Connecting(Box::new(Connector::new(shared.route.clone(), now)));
+    }
+
+    /// The peer has proved that it holds the key: now it may be connected to the target, unless there
+    /// are as many such connections as there may be.
+    fn ask_for_place(&mut self, ctx: &Context<'_>) {
+        if ctx.place_free {
+            self.connect(ctx.shared, ctx.now);
+        } else {
+            let limit = ctx.shared.route.timeout;
+            self.way = Way::Waiting(limit.and_then(|limit| ctx.now.checked_add(limit)));
+        }
     }
 
     fn shake_hands(&mut self, ctx: &Context<'_>) -> io::Result<()> {
@@ -192,8 +225,18 @@ impl Relay {
         Ok(())
     }
 
-    fn advance_connector(&mut self, ctx: &mut Context<'_>) {
-        let Some(connector) = &mut self.connector else { return };
+    /// Goes on towards the target.
+    fn advance(&mut self, ctx: &mut Context<'_>) {
+        let connector = match &mut self.way {
+            Way::None => return,
+            Way::Waiting(until) => {
+                if until.is_some_and(|until| until <= ctx.now) {
+                    self.close(EndReason::NoPlace, ctx);
+                }
+                return;
+            }
+            Way::Connecting(connector) => connector,
+        };
         let (target_side, token) = match ctx.shared.proto.role {
             Role::Encrypt => (Side::Encrypted, ctx.token(Side::Encrypted)),
             Role::Decrypt => (Side::Plain, ctx.token(Side::Plain)),
@@ -202,7 +245,7 @@ impl Relay {
             Progress::Pending => {}
             Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
             Progress::Connected(socket, endpoint) => {
-                self.connector = None;
+                self.way = Way::None;
                 let transport = Transport::new(socket, &endpoint);
                 self.target = Some(endpoint);
                 if let Err(error) = self.adopt(transport, target_side, ctx) {
@@ -271,7 +314,7 @@ impl Relay {
                 return false;
             }
             // Just authenticated: connect to the target in this turn, not in the next.
-            self.advance_connector(ctx);
+            self.advance(ctx);
         }
         true
     }
@@ -340,7 +383,7 @@ impl Relay {
                 Event::PeerAuthenticated(authenticated) => {
                     self.authenticated = Some(authenticated);
                     if ctx.shared.proto.role == Role::Decrypt {
-                        self.connect(ctx);
+                        self.ask_for_place(ctx);
                     }
                 }
                 Event::EndOfStream(side) => {
@@ -363,7 +406,7 @@ impl Relay {
                 None => log::error!("{reason}"),
             }
         }
-        self.connector = None;
+        self.way = Way::None;
         self.closing = Some(Box::new(Closing::new(reason, ctx.now)));
     }
 

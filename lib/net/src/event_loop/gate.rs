@@ -2,7 +2,9 @@
 //!
 //! Owns the reasons not to accept: `-n`, descriptors, a shortage that is being waited out. A
 //! connection is accepted only if there is room for both of its sockets; until then it waits in the
-//! kernel's queue. No error of `accept` ends the daemon. Part of `event_loop.rs`.
+//! kernel's queue. Too many strangers are no reason: one of them yields, unless all of them have
+//! come only just now. No error of `accept` ends
+//! the daemon. Part of `event_loop.rs`; who counts as what is in `event_loop/places.rs`.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -12,6 +14,7 @@ use mio::unix::SourceFd;
 use socket2::Socket;
 use std::os::fd::AsRawFd;
 
+use super::places::Places;
 use crate::addr::Endpoint;
 use crate::limits;
 use crate::listener::{Accepted, Listener};
@@ -38,7 +41,7 @@ pub(super) struct Gate {
     doors: Vec<Door>,
     /// The door to be looked at next: each has its turn.
     next: usize,
-    max_connections: usize,
+    max_handshakes: usize,
     /// How many connections the descriptors suffice for; set when listening begins.
     max_by_descriptors: usize,
     accepted_in_turn: usize,
@@ -48,11 +51,11 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(max_connections: usize) -> Self {
+    pub(super) fn new(max_handshakes: usize) -> Self {
         Self {
             doors: Vec::new(),
             next: 0,
-            max_connections,
+            max_handshakes,
             max_by_descriptors: usize::MAX,
             accepted_in_turn: 0,
             failures: 0,
@@ -100,21 +103,33 @@ impl Gate {
     }
 
     /// How long it is until [`Self::next`] may have something; `None` if an event will tell.
-    pub(super) fn wait(&self, open: usize, now: Instant) -> Option<Duration> {
-        if open >= self.room() || !self.doors.iter().any(|door| door.ready) {
+    pub(super) fn wait(&self, places: &Places, now: Instant) -> Option<Duration> {
+        if self.full(places).is_some() || !self.doors.iter().any(|door| door.ready) {
             return None;
         }
-        Some(self.paused_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now)))
+        let until = self.paused_until.max(self.yields_at(places));
+        Some(until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now)))
     }
 
-    /// The next connection to take on while `open` are there already. `None` ends the turn.
-    pub(super) fn next(&mut self, open: usize, now: Instant) -> Option<(Socket, Endpoint)> {
-        let accepted = self.try_next(open, now);
+    /// How many strangers there may be: what `--max-handshakes` allows, and no more than there are
+    /// descriptors for should each turn out to be a friend. At least one, or nobody is accepted.
+    pub(super) fn most_strangers(&self, places: &Places) -> usize {
+        self.max_handshakes.min(self.max_by_descriptors.saturating_sub(places.friends()))
+    }
+
+    /// With too many strangers who have only just come: when one of them may yield.
+    fn yields_at(&self, places: &Places) -> Option<Instant> {
+        places.yields_at().filter(|_| places.strangers() >= self.most_strangers(places))
+    }
+
+    /// The next connection to take on beside those that are there. `None` ends the turn.
+    pub(super) fn next(&mut self, places: &Places, now: Instant) -> Option<(Socket, Endpoint)> {
+        let accepted = self.try_next(places, now);
         self.accepted_in_turn = if accepted.is_some() { self.accepted_in_turn + 1 } else { 0 };
         accepted
     }
 
-    fn try_next(&mut self, open: usize, now: Instant) -> Option<(Socket, Endpoint)> {
+    fn try_next(&mut self, places: &Places, now: Instant) -> Option<(Socket, Endpoint)> {
         if self.accepted_in_turn >= ACCEPTS_PER_TURN
             || self.paused_until.is_some_and(|until| now < until)
         {
@@ -122,8 +137,11 @@ impl Gate {
         }
         self.paused_until = None;
         for _ in 0..self.doors.len() {
-            if open >= self.room() {
-                self.say_full(now);
+            if let Some(why) = self.full(places) {
+                self.say_full(places, why, now);
+                return None;
+            }
+            if self.yields_at(places).is_some_and(|until| now < until) {
                 return None;
             }
             self.next %= self.doors.len();
@@ -166,15 +184,21 @@ impl Gate {
         }
     }
 
-    fn room(&self) -> usize {
-        self.max_connections.min(self.max_by_descriptors)
+    /// What keeps the next one out, if anything does: only those who do not yield.
+    fn full(&self, places: &Places) -> Option<&'static str> {
+        if !places.is_free() {
+            Some("-n")
+        } else if places.friends() >= self.max_by_descriptors {
+            Some("the limit of descriptors")
+        } else {
+            None
+        }
     }
 
-    fn say_full(&mut self, now: Instant) {
+    fn say_full(&mut self, places: &Places, why: &str, now: Instant) {
         if self.doors.iter().any(|door| door.ready) && self.complaints.admit(now).is_some() {
-            let room = self.room();
-            let why = if room == self.max_connections { "-n" } else { "the limit of descriptors" };
-            log::warn!("{room} connections are open, the most that {why} allows: others wait");
+            let open = places.friends();
+            log::warn!("{open} connections are open, the most that {why} allows: others wait");
         }
     }
 }

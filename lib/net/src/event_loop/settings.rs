@@ -36,8 +36,11 @@ pub struct Settings {
     pub coalesce: Duration,
     /// Unless `-j`: let the kernel probe peers that are silent.
     pub keepalive: bool,
-    /// `-n`: how many connections there may be at a time.
+    /// `-n`: how many connections there may be at a time; on the decrypting side those of peers that
+    /// have proved that they hold the key.
     pub max_connections: usize,
+    /// `--max-handshakes`: how many others there may be on the decrypting side, at least one.
+    pub max_handshakes: usize,
     /// What SIGTERM means.
     pub on_terminate: OnTerminate,
 }

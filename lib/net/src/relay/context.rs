@@ -59,6 +59,8 @@ pub(crate) struct Context<'a> {
     pub(crate) scratch: &'a mut Scratch,
     /// Bytes that wait to be written, in all connections together.
     pub(crate) waiting: usize,
+    /// Whether one more may be connected to the target.
+    pub(crate) place_free: bool,
 }
 
 impl Context<'_> {

@@ -19,6 +19,10 @@ pub enum EndReason {
     Unreachable(ConnectError),
     /// The system refused a socket or random bytes.
     System(io::Error),
+    /// Not authenticated yet when there were too many of its kind.
+    Yielded,
+    /// Authenticated, but `-n` was full and stayed so.
+    NoPlace,
     /// Not authenticated yet when the daemon was told to stop.
     Stopped,
     /// A signal has ended the process.
@@ -30,8 +34,8 @@ impl EndReason {
     pub(super) fn is_immediate(&self) -> bool {
         match self {
             Self::Core(reason) => reason.is_handshake(),
-            Self::Stopped | Self::Killed(_) => true,
-            Self::Unreachable(_) | Self::System(_) => false,
+            Self::Yielded | Self::Stopped | Self::Killed(_) => true,
+            Self::Unreachable(_) | Self::System(_) | Self::NoPlace => false,
         }
     }
 
@@ -48,6 +52,14 @@ impl fmt::Display for EndReason {
             Self::Core(reason) => reason.fmt(f),
             Self::Unreachable(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
+            Self::Yielded => f.write_str(
+                "dropped before it was authenticated: too many handshakes at once \
+                 (--max-handshakes, or the limit of descriptors)",
+            ),
+            Self::NoPlace => f.write_str(
+                "not connected to the target: as many connections as -n allows were open all the \
+                 time that -o allows for waiting",
+            ),
             Self::Stopped => f.write_str("dropped before it was authenticated: stopping"),
             Self::Killed(signal) => write!(f, "cut short by {signal}"),
         }
