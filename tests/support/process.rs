@@ -36,6 +36,7 @@ pub(crate) struct Spiped {
     dir: PathBuf,
     flags: Vec<String>,
     descriptors: Option<u32>,
+    wrapper: Vec<String>,
 }
 
 impl Spiped {
@@ -56,6 +57,7 @@ impl Spiped {
             dir: room.dir().to_owned(),
             flags: Vec::new(),
             descriptors: None,
+            wrapper: Vec::new(),
         }
     }
 
@@ -83,11 +85,22 @@ impl Spiped {
         self
     }
 
+    /// Run by another program: its name and its arguments, which end where ours begin.
+    pub(crate) fn wrapped(mut self, wrapper: Vec<String>) -> Self {
+        self.wrapper = wrapper;
+        self
+    }
+
     /// The command, without -F, in the directory of the room.
     pub(crate) fn command(&self) -> Command {
         let program = self.implementation.path(Program::Spiped);
         let mut command = match self.descriptors {
-            None => Command::new(program),
+            None if self.wrapper.is_empty() => Command::new(program),
+            None => {
+                let mut wrapper = Command::new(&self.wrapper[0]);
+                wrapper.args(&self.wrapper[1..]).arg(program);
+                wrapper
+            }
             Some(count) => {
                 let mut shell = Command::new("sh");
                 shell
