@@ -12,7 +12,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
 PAGES = man/spiped.1 man/spipe.1
 
-.PHONY: all install uninstall check test demo bench timing asan clean
+.PHONY: all install uninstall check test soak demo bench timing asan clean
 
 all:
 	$(CARGO) build --release --locked
@@ -45,6 +45,12 @@ check:
 test:
 	sh tests/fetch-c-spiped.sh
 	$(CARGO) test --workspace --locked
+
+# Traffic of every kind, verified, while memory and descriptors must stay what they were: an hour,
+# or SECONDS.  `make test` has some seconds of it.
+soak:
+	seconds="$(SECONDS)"; SOAK_SECONDS="$${seconds:-3600}" SOAK_CROWD=2000 \
+	    $(CARGO) test --release --locked --test soak -- --nocapture
 
 demo: all
 	$(CARGO) run --release --locked --quiet --example demo

@@ -282,7 +282,10 @@ pub(crate) fn pid_in(path: &Path) -> Pid {
     Pid::from_raw(text.parse().unwrap_or_else(|_| panic!("pidfile contains {text:?}")))
 }
 
-/// Everything that a pipe delivers, read by a thread.
+/// Most bytes of a [`Log`] that are kept: a soak writes more than anybody wants to read.
+const KEPT: usize = 32 << 20;
+
+/// Everything that a pipe delivers, read by a thread; of very much only the end.
 pub(crate) struct Log {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
@@ -297,7 +300,11 @@ impl Log {
             let mut buffer = [0; 4096];
             // An error is an end as well: only a terminal gives one (EIO).
             while let Ok(count @ 1..) = from.read(&mut buffer) {
-                shared.lock().expect("nobody panics with it").extend(&buffer[..count]);
+                let mut bytes = shared.lock().expect("nobody panics with it");
+                bytes.extend(&buffer[..count]);
+                if bytes.len() > KEPT {
+                    bytes.drain(..KEPT / 2);
+                }
             }
         });
         Self { bytes, reader }

@@ -14,6 +14,9 @@ use socket2::Socket;
 
 use super::{Address, DEADLINE, address};
 
+/// Bytes of stack for a thread that serves one connection: there may be thousands.
+const STACK_SIZE: usize = 256 * 1024;
+
 /// A server on a thread of its own. It stops accepting when it is dropped.
 pub(crate) struct Server {
     address: Address,
@@ -54,6 +57,19 @@ impl Server {
     pub(crate) fn echo_at(address: &Address) -> Self {
         let (_, accepted) = channel();
         Self::start(address, accepted, |socket| drop(std::thread::spawn(|| echo(socket))))
+    }
+
+    /// A server at `address` that gives each connection to `serve`, on a thread of its own.
+    pub(crate) fn each_at(
+        address: &Address,
+        serve: impl Fn(Socket) + Clone + Send + 'static,
+    ) -> Self {
+        let (_, accepted) = channel();
+        Self::start(address, accepted, move |socket| {
+            let serve = serve.clone();
+            let thread = std::thread::Builder::new().stack_size(STACK_SIZE);
+            thread.spawn(move || serve(socket)).expect("a thread");
+        })
     }
 
     fn start(
@@ -101,7 +117,7 @@ impl Drop for Server {
 }
 
 /// Sends everything back until the end of the stream; what goes wrong is for the client to see.
-fn echo(mut socket: Socket) {
+pub(crate) fn echo(mut socket: Socket) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match socket.read(&mut buffer) {
