@@ -5,5 +5,6 @@ pub mod key;
 pub mod logger;
 pub mod memory;
 pub mod options;
+pub mod sandbox;
 pub mod spipe;
 pub mod spiped;

@@ -75,6 +75,11 @@ pub struct TunnelArgs {
     #[arg(value_parser = parse_coalesce, allow_hyphen_values = true)]
     pub coalesce: Duration,
 
+    /// Keep every right that the user has [default: once all is open, give up files, programs and
+    /// other processes, as far as the system can do that]
+    #[arg(long, display_order = 899)]
+    pub no_sandbox: bool,
+
     /// Log messages of this level and worse: error, warn, info, debug or trace
     // Each program puts log_level_help() in place of this text, since the default differs.
     #[arg(long, value_name = "LEVEL", display_order = 900)]

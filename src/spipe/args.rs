@@ -48,6 +48,8 @@ pub struct Options {
     pub timeout: Duration,
     /// --coalesce.
     pub coalesce: Duration,
+    /// Enter the sandbox: no --no-sandbox.
+    pub sandbox: bool,
     /// --log-level.
     pub log_level: Option<LevelFilter>,
 }
@@ -77,6 +79,7 @@ where
         key_file: tunnel.key_file,
         timeout: tunnel.timeout,
         coalesce: tunnel.coalesce,
+        sandbox: !tunnel.no_sandbox,
         log_level: tunnel.log_level,
     })
 }
@@ -115,6 +118,7 @@ mod tests {
             keepalive: true,
             timeout: DEFAULT_TIMEOUT,
             coalesce: Duration::ZERO,
+            sandbox: true,
             log_level: None,
         };
         assert_eq!(parse(&["-t", "h:1", "-k", "key"]), Ok(expected));
@@ -122,7 +126,8 @@ mod tests {
 
     #[test]
     fn every_option_has_a_long_name_with_the_same_meaning() {
-        let short = parse(&["-fjk-", "-t/t", "-bh:0", "-o2", "--log-level", "trace"]);
+        let short =
+            parse(&["-fjk-", "-t/t", "-bh:0", "-o2", "--no-sandbox", "--log-level", "trace"]);
         let long = parse(&[
             "--no-pfs",
             "--no-keepalive",
@@ -132,6 +137,7 @@ mod tests {
             "--bind=h:0",
             "--timeout",
             "2",
+            "--no-sandbox",
             "--log-level=trace",
         ]);
         let options = short.unwrap();
@@ -139,7 +145,7 @@ mod tests {
         assert_eq!(options.key_file, KeySource::Stdin);
         assert_eq!(options.bind.as_deref(), Some("h:0"));
         assert_eq!(options.log_level, Some(LevelFilter::Trace));
-        assert!(!options.keepalive);
+        assert!(!options.keepalive && !options.sandbox);
         assert_eq!(Ok(options), long);
     }
 

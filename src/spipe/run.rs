@@ -18,6 +18,7 @@ use spiped_proto::Role;
 
 use super::args::{self, Options};
 use super::stdio::Stdio;
+use crate::sandbox::{self, Needs};
 use crate::{key, logger, memory};
 
 /// How long the last lines of the log may take at the end.
@@ -84,7 +85,13 @@ fn run(options: &Options) -> Result<End, String> {
     })
     .and_then(|mut event_loop| {
         event_loop.watch(Signals::new()?)?;
-        let (stdio, plain) = Stdio::start()?;
+        let dev_null = Stdio::open_dev_null()?;
+        if options.sandbox {
+            sandbox::enter(&Needs::default());
+        } else {
+            sandbox::stay_out();
+        }
+        let (stdio, plain) = Stdio::start(dev_null)?;
         event_loop.adopt(plain)?;
         Ok((event_loop, stdio))
     })

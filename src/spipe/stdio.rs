@@ -29,6 +29,16 @@ pub struct Stdio {
 }
 
 impl Stdio {
+    /// What takes the place of standard output when that is closed. To be opened before the
+    /// sandbox, in which nothing is.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there.
+    pub fn open_dev_null() -> io::Result<File> {
+        File::options().write(true).open("/dev/null")
+    }
+
     /// Starts both threads. The socket that is returned is the event loop's, non-blocking: what it
     /// reads is standard input, what it writes becomes standard output, and either direction ends
     /// by itself.
@@ -40,11 +50,9 @@ impl Stdio {
     /// # Errors
     ///
     /// No more descriptors or threads.
-    pub fn start() -> io::Result<(Self, UnixStream)> {
+    pub fn start(dev_null: File) -> io::Result<(Self, UnixStream)> {
         let (ours, event_loops) = UnixStream::pair()?;
         event_loops.set_nonblocking(true)?;
-        // Opened now, while it can still be reported that it cannot be.
-        let dev_null = File::options().write(true).open("/dev/null")?;
         let from_stdin = ours.try_clone()?;
         let stdout = thread::Builder::new().name("stdout".to_owned()).spawn(move || {
             let result = copy_to_output(&ours, io::stdout().as_fd());
@@ -245,7 +253,7 @@ mod tests {
         }
         // A test that would hang fails in its place.
         nix::unistd::alarm::set(20);
-        let (stdio, event_loops) = Stdio::start().unwrap();
+        let (stdio, event_loops) = Stdio::start(Stdio::open_dev_null().unwrap()).unwrap();
         event_loops.set_nonblocking(false).unwrap();
         let mut hello = [0; HELLO.len()];
         (&event_loops).read_exact(&mut hello).unwrap();

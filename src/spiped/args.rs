@@ -152,6 +152,8 @@ pub struct Options {
     pub syslog: bool,
     /// -u, as written.
     pub user: Option<String>,
+    /// Enter the sandbox: no --no-sandbox.
+    pub sandbox: bool,
     /// --log-level.
     pub log_level: Option<LevelFilter>,
 }
@@ -195,6 +197,7 @@ where
         foreground: args.foreground,
         syslog: args.syslog,
         user: args.user,
+        sandbox: !args.tunnel.no_sandbox,
         log_level: args.tunnel.log_level,
     })
 }
@@ -254,6 +257,7 @@ mod tests {
             pidfile: PathBuf::from("/in.pid"),
             syslog: false,
             user: None,
+            sandbox: true,
             log_level: None,
         };
         assert_eq!(with(&[]), expected);
@@ -264,17 +268,19 @@ mod tests {
         let parse = |line: &str| parse(&line.split(' ').collect::<Vec<_>>());
         let short = parse(
             "-d -s [0.0.0.0]:1 -t /t -k - -b h -D -F -g -j -n 7 -o 1.5 -p pid -r 9 -u u:g \
-             --syslog --log-level debug",
+             --syslog --no-sandbox --log-level debug",
         );
         let separate = parse(
             "--decrypt --source [0.0.0.0]:1 --target /t --key-file - --bind h --wait-for-dns \
              --foreground --require-pfs --no-keepalive --max-connections 7 --timeout 1.5 \
-             --pidfile pid --resolve-interval 9 --user u:g --syslog --log-level debug",
+             --pidfile pid --resolve-interval 9 --user u:g --syslog --no-sandbox \
+             --log-level debug",
         );
         let attached = parse(
             "--decrypt --source=[0.0.0.0]:1 --target=/t --key-file=- --bind=h --wait-for-dns \
              --foreground --require-pfs --no-keepalive --max-connections=7 --timeout=1.5 \
-             --pidfile=pid --resolve-interval=9 --user=u:g --syslog --log-level=debug",
+             --pidfile=pid --resolve-interval=9 --user=u:g --syslog --no-sandbox \
+             --log-level=debug",
         );
         let options = short.unwrap();
         assert_eq!(options.role, Role::Decrypt);
@@ -285,6 +291,7 @@ mod tests {
         assert_eq!(options.user.as_deref(), Some("u:g"));
         assert_eq!(options.log_level, Some(LevelFilter::Debug));
         assert!(options.wait_for_dns && options.foreground && !options.keepalive && options.syslog);
+        assert!(!options.sandbox);
         assert_eq!(Ok(&options), separate.as_ref());
         assert_eq!(Ok(&options), attached.as_ref());
     }

@@ -47,7 +47,7 @@ pub(super) fn until_it_works(
         // On a thread, because a look-up can take half a minute and no signal would be seen.
         let (sender, answer) = mpsc::channel();
         let (thread_address, waker) = (address.clone(), pause.waker());
-        thread::Builder::new().name("look-up".to_owned()).spawn(move || {
+        let thread = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
             // If nobody wants the answer any more, a signal has come first.
             if sender.send(thread_address.resolve()).is_ok() {
                 let _ = waker.wake();
@@ -62,6 +62,9 @@ pub(super) fn until_it_works(
                 break resolved;
             }
         };
+        // It has nothing more to do, and must not be left outside of the sandbox. It does not panic
+        // after its answer; if it should, the answer is no worse for that.
+        let _ = thread.join();
         match resolved {
             Ok(endpoints) => return Ok(Found::Addresses(endpoints)),
             Err(error) => {

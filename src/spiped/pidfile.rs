@@ -77,6 +77,12 @@ impl Pidfile {
         }
     }
 
+    /// Where it is, as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// At the regular end: removes the file, if it is a regular file that still holds our process
     /// id.
     pub fn remove_if_ours(self) {

@@ -1,7 +1,8 @@
 //! The order in which `spiped` starts, and how it ends.
 //!
 //! Owns that order: what can be known from the command line and the key is checked first, before
-//! anything is forked or opened; then names, sockets, background, privileges, and last the loop.
+//! anything is forked or opened; then names, sockets, background, privileges, the sandbox, and last
+//! threads and the loop.
 //! Refuses to do any of it itself: each step is a module of its own. The loop is `event_loop.rs`
 //! of lib/net.
 
@@ -25,6 +26,7 @@ use super::lookup::{self, Found};
 use super::pidfile::Pidfile;
 use super::user::UserSpec;
 use crate::logger::{self, Logger};
+use crate::sandbox::{self, Needs};
 use crate::{key, memory};
 
 /// How long the last lines of the log may take at the end.
@@ -175,7 +177,8 @@ fn look_up_patiently(checked: &Checked, signals: Signals) -> Result<(Addresses, 
     Ok((addresses, pause.into_signals().map_err(cannot_wait)?))
 }
 
-/// The loop, with all that it reacts to. Threads start here, so the fork is behind us.
+/// The loop, with all that it reacts to. The sandbox and threads begin here, in this order, so the
+/// fork and -u are behind us.
 fn set_up(
     options: &Options,
     checked: Checked,
@@ -184,9 +187,6 @@ fn set_up(
     signals: Signals,
     process: &Process,
 ) -> Result<EventLoop, End> {
-    if let Err(error) = process.logger.start_thread() {
-        log::warn!("the log has no thread of its own: {error}");
-    }
     if listeners.iter().any(|listener| addresses.targets.contains(listener.local())) {
         log::warn!(
             "-t {}: this is where we listen (-s), so connections go in circles",
@@ -200,6 +200,8 @@ fn set_up(
         Role::Decrypt => "decrypting",
     };
     let target = checked.target.to_string();
+    let follow = options.resolve.filter(|_| checked.target.is_name());
+    let needs = needs(follow.is_some(), &listeners, process.pidfile.as_ref());
 
     let mut event_loop = EventLoop::new(Settings {
         role: options.role,
@@ -218,21 +220,38 @@ fn set_up(
     event_loop
         .watch(signals)
         .map_err(|error| End::Failed(format!("cannot react to signals: {error}")))?;
-    if let Some(period) = options.resolve
-        && checked.target.is_name()
-    {
+    // Last of what is opened: what is left of the descriptors is for connections.
+    event_loop.listen(listeners).map_err(|error| End::Failed(format!("cannot listen: {error}")))?;
+
+    if options.sandbox {
+        sandbox::enter(&needs);
+    } else {
+        sandbox::stay_out();
+    }
+    if let Err(error) = process.logger.start_thread() {
+        log::warn!("the log has no thread of its own: {error}");
+    }
+    if let Some(period) = follow {
         let refresher = Refresher::spawn(checked.target, period, event_loop.waker());
         let refresher = refresher.map_err(|error| {
             End::Failed(format!("cannot start the thread that looks up names: {error}"))
         })?;
         event_loop.follow(refresher);
     }
-    // Last: what is left of the descriptors is for connections.
-    event_loop.listen(listeners).map_err(|error| End::Failed(format!("cannot listen: {error}")))?;
     // Said when it is true in full: whoever reads it may send connections, and signals.
     bound.iter().for_each(|address| log::info!("listening on {address}"));
     log::info!("{what} connections to {target}");
     Ok(event_loop)
+}
+
+/// What is still to be done in the sandbox: following the target's name, and tidying up.
+fn needs(names: bool, listeners: &[Listener], pidfile: Option<&Pidfile>) -> Needs {
+    let pidfile = pidfile.map(|pidfile| pidfile.path().to_owned());
+    let sockets = listeners.iter().filter_map(|listener| match listener.local() {
+        Endpoint::Unix(path) => Some(path.clone()),
+        Endpoint::Tcp(_) => None,
+    });
+    Needs { names, removes: sockets.chain(pidfile.clone()).collect(), reads: pidfile }
 }
 
 /// What the process has to answer for at its end.
