@@ -19,8 +19,9 @@ use spiped_proto::Pfs;
 
 pub use exit::{Exit, Stream};
 pub use value::{
-    DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_address, parse_coalesce,
-    parse_connections, parse_interval, parse_key_source, parse_log_level, parse_timeout,
+    DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_ack_timeout, parse_address,
+    parse_coalesce, parse_connections, parse_interval, parse_key_source, parse_limit,
+    parse_log_level, parse_timeout,
 };
 
 /// Where the key comes from (`-k`).
@@ -75,6 +76,17 @@ pub struct TunnelArgs {
     #[arg(value_parser = parse_coalesce, allow_hyphen_values = true)]
     pub coalesce: Duration,
 
+    /// Reset a connection that has carried no byte either way for this time [default: never]
+    #[arg(long, value_name = "SECONDS", display_order = 899)]
+    #[arg(value_parser = parse_limit, allow_hyphen_values = true)]
+    pub idle_timeout: Option<Duration>,
+
+    /// Give up a TCP connection if what was sent to either side stays unacknowledged or unread for
+    /// this time; Linux only [default: when the system does]
+    #[arg(long, value_name = "SECONDS", display_order = 899)]
+    #[arg(value_parser = parse_ack_timeout, allow_hyphen_values = true)]
+    pub ack_timeout: Option<Duration>,
+
     /// Keep every right that the user has [default: once all is open, give up files, programs and
     /// other processes, as far as the system can do that]
     #[arg(long, display_order = 899)]
@@ -106,6 +118,11 @@ impl TunnelArgs {
             (false, false) => Pfs::Allow,
         }
     }
+}
+
+/// A limit that is off by default: 0 turns it off by hand.
+pub(crate) fn limit(given: Option<Duration>) -> Option<Duration> {
+    given.filter(|time| !time.is_zero())
 }
 
 /// The help text of `--log-level`, whose default differs between the programs.

@@ -79,6 +79,29 @@ pub fn parse_interval(text: &str) -> Result<Duration, String> {
     parse_duration(text, DEFAULT_INTERVAL).ok_or(expected.to_owned())
 }
 
+/// Reads a limit that is off unless it is given: 0 is none.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
+    let expected = "expected a number of seconds such as 300, 0.5 or inf; 0 for no limit";
+    parse_duration(text, Duration::ZERO).ok_or(expected.to_owned())
+}
+
+/// Reads `--ack-timeout`, which not every system can keep.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_ack_timeout(text: &str) -> Result<Duration, String> {
+    if cfg!(target_os = "linux") {
+        parse_limit(text)
+    } else {
+        Err("this needs Linux, whose TCP has such a limit; leave it out".to_owned())
+    }
+}
+
 /// Reads `--coalesce`: whole milliseconds, up to a minute.
 ///
 /// # Errors
@@ -293,6 +316,17 @@ mod tests {
             assert_eq!(parse_timeout(text), Ok(DEFAULT_TIMEOUT));
             assert_eq!(parse_interval(text), Ok(DEFAULT_INTERVAL));
         }
+    }
+
+    #[test]
+    fn zero_seconds_are_no_limit() {
+        for text in ["0", "-0", "0x0"] {
+            assert_eq!(parse_limit(text), Ok(Duration::ZERO));
+        }
+        assert_eq!(parse_limit("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(parse_limit("inf"), Ok(LONGEST));
+        assert!(parse_limit("-1").unwrap_err().ends_with("0 for no limit"));
+        assert_eq!(parse_ack_timeout("5").is_ok(), cfg!(target_os = "linux"));
     }
 
     #[test]

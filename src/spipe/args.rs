@@ -46,6 +46,10 @@ pub struct Options {
     pub keepalive: bool,
     /// -o.
     pub timeout: Duration,
+    /// --idle-timeout.
+    pub idle_timeout: Option<Duration>,
+    /// --ack-timeout.
+    pub ack_timeout: Option<Duration>,
     /// --coalesce.
     pub coalesce: Duration,
     /// Enter the sandbox: no --no-sandbox.
@@ -78,6 +82,8 @@ where
         bind: tunnel.bind,
         key_file: tunnel.key_file,
         timeout: tunnel.timeout,
+        idle_timeout: options::limit(tunnel.idle_timeout),
+        ack_timeout: options::limit(tunnel.ack_timeout),
         coalesce: tunnel.coalesce,
         sandbox: !tunnel.no_sandbox,
         log_level: tunnel.log_level,
@@ -117,6 +123,8 @@ mod tests {
             pfs: Pfs::Allow,
             keepalive: true,
             timeout: DEFAULT_TIMEOUT,
+            idle_timeout: None,
+            ack_timeout: None,
             coalesce: Duration::ZERO,
             sandbox: true,
             log_level: None,

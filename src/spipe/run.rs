@@ -79,6 +79,9 @@ fn run(options: &Options) -> Result<End, String> {
         timeout: Some(options.timeout),
         coalesce: options.coalesce,
         keepalive: options.keepalive,
+        idle_timeout: options.idle_timeout,
+        ack_timeout: options.ack_timeout,
+        drain_timeout: None, // SIGTERM ends it at once
         max_connections: 1,
         max_handshakes: usize::MAX, // nobody comes to us
         on_terminate: OnTerminate::Stop,

@@ -16,7 +16,7 @@ use spiped_proto::{Pfs, Role};
 use super::pidfile;
 use crate::options::{
     self, DEFAULT_INTERVAL, Exit, KeySource, TunnelArgs, parse_address, parse_connections,
-    parse_interval,
+    parse_interval, parse_limit,
 };
 
 const PROGRAM: &str = "spiped";
@@ -82,6 +82,12 @@ struct Args {
     #[arg(short = 'R', long)]
     resolve_once: bool,
 
+    /// After SIGTERM end the connections that are left when this time is up [default: let them
+    /// finish]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = parse_limit, allow_hyphen_values = true)]
+    drain_timeout: Option<Duration>,
+
     /// Once in the background, write messages to syslog [default: to standard error]
     #[arg(long)]
     syslog: bool,
@@ -134,8 +140,14 @@ pub struct Options {
     pub keepalive: bool,
     /// -o.
     pub timeout: Duration,
+    /// --idle-timeout.
+    pub idle_timeout: Option<Duration>,
+    /// --ack-timeout.
+    pub ack_timeout: Option<Duration>,
     /// --coalesce.
     pub coalesce: Duration,
+    /// --drain-timeout.
+    pub drain_timeout: Option<Duration>,
     /// -n; `None` is no limit.
     pub max_connections: Option<NonZeroUsize>,
     /// --max-handshakes; `None` is no limit.
@@ -183,6 +195,7 @@ where
         role: if args.role.encrypt { Role::Encrypt } else { Role::Decrypt },
         pfs: args.tunnel.pfs(),
         keepalive: !args.tunnel.no_keepalive,
+        drain_timeout: options::limit(args.drain_timeout),
         max_connections: args.max_connections.0,
         max_handshakes: args.max_handshakes.0,
         resolve: (!args.resolve_once).then_some(args.resolve_interval),
@@ -192,6 +205,8 @@ where
         bind: args.tunnel.bind,
         key_file: args.tunnel.key_file,
         timeout: args.tunnel.timeout,
+        idle_timeout: options::limit(args.tunnel.idle_timeout),
+        ack_timeout: options::limit(args.tunnel.ack_timeout),
         coalesce: args.tunnel.coalesce,
         wait_for_dns: args.wait_for_dns,
         foreground: args.foreground,
@@ -248,7 +263,10 @@ mod tests {
             pfs: Pfs::Allow,
             keepalive: true,
             timeout: DEFAULT_TIMEOUT,
+            idle_timeout: None,
+            ack_timeout: None,
             coalesce: Duration::ZERO,
+            drain_timeout: None,
             max_connections: NonZeroUsize::new(100),
             max_handshakes: NonZeroUsize::new(10_000),
             resolve: Some(DEFAULT_INTERVAL),
@@ -351,6 +369,24 @@ mod tests {
         assert_eq!(refused_with(&["-r", "30", "-R"]), "-R cannot be used with -r");
         assert_eq!(with(&["-r", "60", "-R"]).resolve, None);
         assert_eq!(with(&["-r", "0", "-R"]).resolve, None);
+    }
+
+    #[test]
+    fn limits_are_off_unless_asked_for() {
+        let options = with(&["--idle-timeout", "1.5", "--drain-timeout=30"]);
+        assert_eq!(options.idle_timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(options.drain_timeout, Some(Duration::from_secs(30)));
+        assert_eq!(with(&["--idle-timeout=0", "--drain-timeout=0"]), with(&[]));
+        let error = refused_with(&["--idle-timeout", "soon"]);
+        assert!(
+            error.starts_with("--idle-timeout \"soon\": expected a number of seconds"),
+            "{error}"
+        );
+        if cfg!(target_os = "linux") {
+            assert_eq!(with(&["--ack-timeout=9"]).ack_timeout, Some(Duration::from_secs(9)));
+        } else {
+            assert!(refused_with(&["--ack-timeout=9"]).contains("this needs Linux"));
+        }
     }
 
     #[test]

@@ -76,6 +76,9 @@ pub struct EventLoop {
     refresher: Option<Refresher>,
     on_terminate: OnTerminate,
     draining: bool,
+    drain_timeout: Option<Duration>,
+    /// When what is left of a drain is cut short.
+    drain_until: Option<Instant>,
     strangers: RateLimit,
     last: Option<EndReason>,
 }
@@ -106,6 +109,8 @@ impl EventLoop {
                     timeout: settings.timeout,
                 },
                 keepalive: settings.keepalive,
+                idle_timeout: settings.idle_timeout,
+                ack_timeout: settings.ack_timeout,
                 fails_aloud: settings.on_terminate == OnTerminate::Stop,
             },
             scratch: Scratch::new(),
@@ -120,6 +125,8 @@ impl EventLoop {
             refresher: None,
             on_terminate: settings.on_terminate,
             draining: false,
+            drain_timeout: settings.drain_timeout,
+            drain_until: None,
             strangers: RateLimit::new(STRANGERS_BURST, STRANGERS_INTERVAL),
             last: None,
         })
@@ -203,6 +210,12 @@ impl EventLoop {
                     return Ok(Outcome::Signal(signal));
                 }
             }
+            if self.drain_until.is_some_and(|until| until <= now) {
+                let left = self.slots.len();
+                log::warn!("--drain-timeout: the time is up, {left} connections are cut short");
+                self.kill_all(Signal::Terminate, now);
+                return Ok(Outcome::Signal(Signal::Terminate));
+            }
             let due: Vec<usize> = self.timers.due(now).collect();
             due.into_iter().for_each(|slot| self.enqueue(slot));
             self.pump_queued(now);
@@ -215,7 +228,9 @@ impl EventLoop {
         if !(self.run_queue.is_empty() && self.handshake_queue.is_empty()) {
             return Some(Duration::ZERO);
         }
-        self.timers.wait(now).into_iter().chain(self.gate.wait(&self.places, now)).min()
+        let drain = self.drain_until.map(|until| until.saturating_duration_since(now));
+        let gate = self.gate.wait(&self.places, now);
+        self.timers.wait(now).into_iter().chain(gate).chain(drain).min()
     }
 
     /// Takes note of one event. A signal is returned if it ends the process at once.
@@ -382,6 +397,7 @@ impl EventLoop {
     /// On the encrypting side every client is a friend: its connection is made or fails by itself.
     fn drain(&mut self, now: Instant) {
         self.draining = true;
+        self.drain_until = self.drain_timeout.map(|limit| now + limit);
         self.gate.close();
         if self.shared.proto.role == Role::Decrypt {
             let strangers = self.slots.iter_mut().filter(|(_, s)| !s.relay.is_authenticated());
@@ -394,11 +410,15 @@ impl EventLoop {
             strangers.into_iter().for_each(|slot| self.enqueue(slot));
         }
         let left = self.slots.iter().filter(|(_, entry)| !entry.relay.is_closing()).count();
+        let within = self.drain_timeout.map(|limit| format!(" within {} s", limit.as_secs_f64()));
+        let within = within.unwrap_or_default();
         match left {
             0 => log::info!("stopping"),
-            1 => log::info!("stopping: 1 connection is left to finish; another SIGTERM ends it"),
+            1 => log::info!(
+                "stopping: 1 connection is left to finish{within}; another SIGTERM ends it"
+            ),
             _ => log::info!(
-                "stopping: {left} connections are left to finish; another SIGTERM ends them"
+                "stopping: {left} connections are left to finish{within}; another SIGTERM ends them"
             ),
         }
     }

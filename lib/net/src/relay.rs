@@ -8,6 +8,7 @@
 mod closing;
 mod context;
 mod end;
+mod idle;
 mod reason;
 
 use std::io;
@@ -22,6 +23,7 @@ use crate::transport::Transport;
 use closing::Closing;
 pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
+use idle::Idle;
 pub use reason::EndReason;
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
@@ -59,6 +61,8 @@ pub(crate) struct Relay {
     way: Way,
     authenticated: Option<Authenticated>,
     closing: Option<Box<Closing>>,
+    /// From the moment on at which both sides are connected, if idleness matters at all.
+    idle: Option<Box<Idle>>,
 }
 
 impl Relay {
@@ -70,7 +74,7 @@ impl Relay {
             Role::Encrypt => Side::Plain,
             Role::Decrypt => Side::Encrypted,
         };
-        accepted.tune(ctx.shared.keepalive);
+        accepted.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
         if let Err(error) = accepted.register(ctx.registry, ctx.token(side)) {
             accepted.abort(); // it must not look like a clean end
             return Err(error);
@@ -85,6 +89,7 @@ impl Relay {
             way: Way::None,
             authenticated: None,
             closing: None,
+            idle: None,
         };
         *relay.end_mut(side) = Some(End::new(accepted, context::most_read(side)));
         match role {
@@ -143,8 +148,10 @@ impl Relay {
 
     /// When [`Self::pump`] is to be called without an event.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        let idle = self.idle.as_ref().map(|idle| idle.poll_timeout());
         if let Some(closing) = &self.closing {
-            return closing.poll_timeout();
+            let idle = idle.filter(|_| closing.reason.is_clean());
+            return closing.poll_timeout().into_iter().chain(idle).min();
         }
         let core = self.conn.as_ref().and_then(Conn::poll_timeout);
         let way = match &self.way {
@@ -152,7 +159,7 @@ impl Relay {
             Way::Waiting(until) => *until,
             Way::Connecting(connector) => connector.poll_timeout(),
         };
-        core.into_iter().chain(way).min()
+        core.into_iter().chain(way).chain(idle).min()
     }
 
     /// Bytes that wait to be written.
@@ -162,6 +169,17 @@ impl Relay {
 
     /// One turn: everything that can be done now, within the budget.
     pub(crate) fn pump(&mut self, ctx: &mut Context<'_>) -> Pumped {
+        let before = self.waiting();
+        let pumped = self.turn(ctx);
+        if self.waiting() < before
+            && let Some(idle) = &mut self.idle
+        {
+            idle.moved(ctx.now);
+        }
+        pumped
+    }
+
+    fn turn(&mut self, ctx: &mut Context<'_>) -> Pumped {
         let mut more = false;
         if self.closing.is_none() {
             self.advance(ctx);
@@ -171,6 +189,7 @@ impl Relay {
             more |= self.transfer(Side::Encrypted, ctx);
             more |= self.transfer(Side::Plain, ctx);
         }
+        self.end_if_idle(ctx);
         if let Some(closing) = &mut self.closing {
             let done = closing.advance(&mut self.plain, &mut self.encrypted, ctx);
             return if done { Pumped::Done } else { Pumped::Wait };
@@ -257,7 +276,7 @@ impl Relay {
 
     /// The target is connected; the encrypting side can shake hands with it now.
     fn adopt(&mut self, transport: Transport, side: Side, ctx: &Context<'_>) -> io::Result<()> {
-        transport.tune(ctx.shared.keepalive);
+        transport.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
         *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
         if self.conn.is_none() {
             self.shake_hands(ctx)?;
@@ -269,6 +288,23 @@ impl Relay {
         if let Some(conn) = &mut self.conn {
             conn.handle_timeout(ctx.now);
             self.handle_events(ctx);
+        }
+    }
+
+    /// Ends a connection that has carried nothing for too long (`--idle-timeout`), also one that is
+    /// over but for what a side does not take.
+    fn end_if_idle(&mut self, ctx: &Context<'_>) {
+        let Some(limit) = ctx.shared.idle_timeout else { return };
+        let Some(idle) = &mut self.idle else {
+            if self.is_authenticated() && self.plain.is_some() && self.encrypted.is_some() {
+                self.idle = Some(Box::new(Idle::new(limit, ctx.now)));
+            }
+            return;
+        };
+        let clean = self.closing.as_ref().is_none_or(|closing| closing.reason.is_clean());
+        if clean && idle.is_up(limit, ctx.now) {
+            self.closing = None;
+            self.close(EndReason::Idle(limit), ctx);
         }
     }
 
@@ -304,6 +340,9 @@ impl Relay {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(error) => (0, Input::ReadFailed(error.kind())),
             };
+            if let (1.., Some(idle)) = (read, &mut self.idle) {
+                idle.moved(ctx.now);
+            }
             let outbox = &mut ctx.scratch.outbox;
             outbox.clear();
             let Some(conn) = &mut self.conn else { return false };

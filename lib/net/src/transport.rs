@@ -51,13 +51,21 @@ impl Transport {
         register(&self.socket, registry, token)
     }
 
-    /// Sends small packets at once, and lets the kernel probe a silent peer unless told not to.
+    /// Sends small packets at once, lets the kernel probe a silent peer unless told not to, and
+    /// gives up a peer that leaves bytes unacknowledged for the time of `ack_timeout`, if any.
     ///
     /// As C spiped does, failures are of no consequence: the stream works without.
-    pub(crate) fn tune(&self, keepalive: bool) {
-        if self.kind == Kind::Tcp {
-            let _ = self.socket.set_tcp_nodelay(true);
-            let _ = self.socket.set_keepalive(keepalive);
+    pub(crate) fn tune(&self, keepalive: bool, ack_timeout: Option<Duration>) {
+        if self.kind != Kind::Tcp {
+            return;
+        }
+        let _ = self.socket.set_tcp_nodelay(true);
+        let _ = self.socket.set_keepalive(keepalive);
+        // This one was asked for, so it has to be said.
+        if let Some(limit) = ack_timeout
+            && let Err(error) = queue::set_ack_timeout(&self.socket, limit)
+        {
+            log::warn!("--ack-timeout cannot be set on a connection: {error}");
         }
     }
 
@@ -106,7 +114,19 @@ pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io
 
 #[cfg(target_os = "linux")]
 mod queue {
+    use std::io;
     use std::os::fd::RawFd;
+    use std::time::Duration;
+
+    use socket2::Socket;
+
+    /// The longest that the kernel takes, some 24 days.
+    const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+    /// TCP_USER_TIMEOUT, tcp(7).
+    pub(super) fn set_ack_timeout(socket: &Socket, limit: Duration) -> io::Result<()> {
+        socket.set_tcp_user_timeout(Some(limit.min(LONGEST)))
+    }
 
     // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
     nix::ioctl_read_bad!(siocoutq, nix::libc::TIOCOUTQ, nix::libc::c_int);
@@ -125,8 +145,39 @@ mod queue {
 
 #[cfg(not(target_os = "linux"))]
 mod queue {
+    /// The option is refused before it gets here.
+    pub(super) fn set_ack_timeout(
+        _: &socket2::Socket,
+        _: std::time::Duration,
+    ) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
     /// No portable way to ask: the reset does not wait there.
     pub(super) fn unsent(_: std::os::fd::RawFd) -> usize {
         0
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_takes_every_time_for_acknowledgements() {
+        let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let peer = Endpoint::Tcp(([127, 0, 0, 1], 1).into());
+        let transport = Transport::new(socket, &peer);
+        let set = |limit| {
+            transport.tune(true, limit);
+            transport.socket.tcp_user_timeout().unwrap()
+        };
+        assert_eq!(set(None), None);
+        for milliseconds in [1, 1500, i32::MAX as u64] {
+            let limit = Some(Duration::from_millis(milliseconds));
+            assert_eq!(set(limit), limit);
+        }
+        let century = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        assert_eq!(set(Some(century)), Some(Duration::from_millis(i32::MAX as u64)));
     }
 }

@@ -36,6 +36,13 @@ pub struct Settings {
     pub coalesce: Duration,
     /// Unless `-j`: let the kernel probe peers that are silent.
     pub keepalive: bool,
+    /// `--idle-timeout`: how long an established connection may carry nothing; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    /// `--ack-timeout`: how long a peer may leave bytes unacknowledged; `None` for as long as the
+    /// system likes.
+    pub ack_timeout: Option<Duration>,
+    /// `--drain-timeout`: how long connections may go on after SIGTERM; `None` for ever.
+    pub drain_timeout: Option<Duration>,
     /// `-n`: how many connections there may be at a time; on the decrypting side those of peers that
     /// have proved that they hold the key.
     pub max_connections: usize,

@@ -3,7 +3,7 @@
 //! Owns the loop's two buffers and the sizes of reads. Part of `relay.rs`; the loop makes one of
 //! these for each turn.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
 use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
@@ -45,6 +45,10 @@ pub(crate) struct Shared {
     pub(crate) proto: Config,
     pub(crate) route: Route,
     pub(crate) keepalive: bool,
+    /// `--idle-timeout`.
+    pub(crate) idle_timeout: Option<Duration>,
+    /// `--ack-timeout`.
+    pub(crate) ack_timeout: Option<Duration>,
     /// The client tells its user why it fails, and does so before its plain side hears of the end:
     /// ssh ends its proxy as soon as that closes.
     pub(crate) fails_aloud: bool,

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use spiped_proto::CloseReason;
 
@@ -25,6 +26,8 @@ pub enum EndReason {
     NoPlace,
     /// Not authenticated yet when the daemon was told to stop.
     Stopped,
+    /// No byte was read or written for this long (`--idle-timeout`).
+    Idle(Duration),
     /// A signal has ended the process.
     Killed(Signal),
 }
@@ -35,7 +38,7 @@ impl EndReason {
         match self {
             Self::Core(reason) => reason.is_handshake(),
             Self::Yielded | Self::Stopped | Self::Killed(_) => true,
-            Self::Unreachable(_) | Self::System(_) | Self::NoPlace => false,
+            Self::Unreachable(_) | Self::System(_) | Self::NoPlace | Self::Idle(_) => false,
         }
     }
 
@@ -61,6 +64,9 @@ impl fmt::Display for EndReason {
                  time that -o allows for waiting",
             ),
             Self::Stopped => f.write_str("dropped before it was authenticated: stopping"),
+            Self::Idle(limit) => {
+                write!(f, "no byte either way for {} s (--idle-timeout)", limit.as_secs_f64())
+            }
             Self::Killed(signal) => write!(f, "cut short by {signal}"),
         }
     }
