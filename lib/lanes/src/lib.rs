@@ -4,8 +4,11 @@
 //! waits. Independent messages fill the gaps: sixteen side by side in AVX-512 vectors where there
 //! are that many, else four or two in turns with the SHA extensions. Owns the key's midstates and
 //! the choice of the kernel at run time; the fall-back is the `sha2` crate, one message after the
-//! other. Refuses to know packets. Next: `wide.rs` and `x86.rs`, the only unsafe code.
+//! other. Refuses to know packets. Next: `wide.rs` and `x86.rs`, the only unsafe code;
+//! `break_even.rs` chooses between them.
 
+#[cfg(target_arch = "x86_64")]
+mod break_even;
 #[cfg(target_arch = "x86_64")]
 mod wide;
 #[cfg(target_arch = "x86_64")]
@@ -84,10 +87,12 @@ impl HmacKey {
         mut each: impl FnMut(usize, [u8; TAG_LEN]),
     ) {
         let mut bodies = bodies.enumerate();
-        while bodies.len() >= wide_from() {
+        // Only then there is a choice, which costs a moment when it is made first.
+        while bodies.len() > FEW && bodies.len() >= wide_from() {
             self.tag_group::<MANY>(&mut bodies, &suffix, &mut each);
         }
-        while bodies.len() >= FEW {
+        // Three take as long as four.
+        while bodies.len() >= 3 {
             self.tag_group::<FEW>(&mut bodies, &suffix, &mut each);
         }
         while bodies.len() >= 2 {
@@ -177,12 +182,12 @@ fn to_bytes(state: &State) -> [u8; TAG_LEN] {
     bytes
 }
 
-/// How many messages make it worth while to fill [`MANY`] lanes.
+/// How many messages make it worth while to fill [`MANY`] lanes: none, where four at a time are
+/// faster.
 fn wide_from() -> usize {
     #[cfg(target_arch = "x86_64")]
     if wide::is_available() {
-        // Sixteen lanes, some of them idle, take as long as nine or ten messages by fours.
-        return 10;
+        return break_even::messages();
     }
     MANY
 }
@@ -240,8 +245,23 @@ mod tests {
     #[test]
     fn every_length_and_lane_count_agrees_with_the_hmac_crate() {
         for length in (0..=260).chain([1023, 1024, 1027, 1028, 1029, 4096]) {
-            for count in 0..=9 {
+            for count in (0..=9).chain([15, 16, 17, 33]) {
                 check(&[0xa5; 32], length, count, length as u8);
+            }
+        }
+    }
+
+    #[test]
+    fn the_widest_lanes_agree_wherever_they_pay_or_not() {
+        let key = [0x3c; 32];
+        for length in (0..=260).chain([1023, 1024, 1028, 4096]) {
+            let bodies: [Vec<u8>; MANY] = core::array::from_fn(|lane| {
+                (0..length).map(|i| (i * 29 + lane * 11) as u8).collect()
+            });
+            let suffixes = core::array::from_fn(|lane| (lane as u64 + 1).to_be_bytes());
+            let tags = HmacKey::new(&key).lanes(bodies.each_ref().map(Vec::as_slice), suffixes);
+            for ((tag, body), suffix) in tags.iter().zip(&bodies).zip(suffixes) {
+                assert_eq!(*tag, oracle(&key, &[body, &suffix]), "{length} bytes");
             }
         }
     }
