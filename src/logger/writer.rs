@@ -22,8 +22,12 @@ use super::line::{self, Style};
 use super::syslog::{self, Syslog};
 use crate::blocking;
 
-/// How long the thread lets lines gather when it is woken.
-const GATHER: Duration = Duration::from_millis(2);
+/// How long the thread lets lines gather when it is woken: nobody who reads along notices, and many
+/// connections share one wake-up and one write.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// What is written at once at most, so that a pipe takes it whole (POSIX: `PIPE_BUF`, on Linux 4096).
+const WRITE_AT_ONCE: usize = 4096;
 
 /// Lines that wait for the thread at most: 1 MiB if all have the greatest length, 4 KiB. Later
 /// lines are dropped and counted.
@@ -41,6 +45,8 @@ struct Shared {
     state: Mutex<State>,
     /// A line was queued.
     queued: Condvar,
+    /// What has gathered is to be written now.
+    enough: Condvar,
     /// The thread has nothing left to write.
     idle: Condvar,
 }
@@ -49,8 +55,10 @@ struct Shared {
 struct State {
     way: Way,
     queue: VecDeque<Entry>,
-    /// The thread has taken a line from the queue and writes it.
+    /// The thread has taken a line from the queue and writes it, or lets more gather first.
     writing: bool,
+    /// Somebody waits for all lines to be written.
+    flushing: bool,
     /// Lines lost since the last line that was queued or, without queue, written.
     lost: u64,
 }
@@ -80,13 +88,15 @@ impl Writer {
 
     fn new(program: &'static str, style: Style, stderr: BorrowedFd<'static>) -> Self {
         let way = Way::Direct(reopen_terminal(stderr));
-        let state = State { way, queue: VecDeque::new(), writing: false, lost: 0 };
+        let queue = VecDeque::new();
+        let state = State { way, queue, writing: false, flushing: false, lost: 0 };
         Self(Arc::new(Shared {
             program,
             style,
             stderr,
             state: Mutex::new(state),
             queued: Condvar::new(),
+            enough: Condvar::new(),
             idle: Condvar::new(),
         }))
     }
@@ -119,14 +129,17 @@ impl Writer {
     pub(super) fn flush(&self, timeout: Duration) {
         let deadline = Instant::now() + timeout;
         let mut state = self.0.lock();
+        state.flushing = true;
+        self.0.enough.notify_one();
         while !state.queue.is_empty() || state.writing {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
             let waited = self.0.idle.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.flushing = false;
     }
 }
 
@@ -157,9 +170,12 @@ impl Shared {
                 queue.push_back(Entry { lost_before: std::mem::take(lost), line });
                 // A thread that is at work looks at the queue again by itself, and one that is
                 // woken wants the lock: let go of it first.
-                if !*writing {
-                    drop(state);
+                let (idle, half) = (!*writing, queue.len() == QUEUE_LINES / 2);
+                drop(state);
+                if idle {
                     self.queued.notify_one();
+                } else if half {
+                    self.enough.notify_one();
                 }
             }
             Way::Queue => *lost += 1,
@@ -198,8 +214,8 @@ impl Shared {
         let mut works = true;
         let mut state = self.lock();
         loop {
-            let (mut lost, line) = match state.queue.pop_front() {
-                Some(Entry { lost_before, line }) => (lost_before, Some(line)),
+            let (mut lost, lines) = match state.queue.pop_front() {
+                Some(first) => (first.lost_before, Some(take_along(first.line, &mut state.queue))),
                 // Lost after the last line that was queued: report it, now that all is written.
                 None if state.lost > 0 && works => (std::mem::take(&mut state.lost), None),
                 None => {
@@ -209,15 +225,16 @@ impl Shared {
                     // Under load the lines of many connections come one after the other: to be
                     // woken for each of them would cost more than the connections.
                     state.writing = true;
-                    drop(state);
-                    std::thread::sleep(GATHER);
-                    state = self.lock();
+                    let gathering =
+                        |state: &mut State| !state.flushing && state.queue.len() < QUEUE_LINES / 2;
+                    let waited = self.enough.wait_timeout_while(state, GATHER, gathering);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
                     continue;
                 }
             };
             state.writing = true;
             drop(state);
-            works = self.write_entry(&mut lost, line.as_deref());
+            works = self.write_lines(&mut lost, lines.as_ref());
             state = self.lock();
             // It was lost before what is queued now, so the next line reports it.
             match state.queue.front_mut() {
@@ -227,17 +244,17 @@ impl Shared {
         }
     }
 
-    /// First how many lines were lost, then the line. Leaves in `lost` what is still to be
+    /// First how many lines were lost, then the lines. Leaves in `lost` what is still to be
     /// reported; false if anything could not be written.
-    fn write_entry(&self, lost: &mut u64, line: Option<&str>) -> bool {
+    fn write_lines(&self, lost: &mut u64, lines: Option<&Lines>) -> bool {
         if *lost > 0 && self.wait_and_write(&self.loss(self.style, *lost)) {
             *lost = 0;
         }
-        // After a failed report the line would seem to follow what was lost before it.
-        if let Some(line) = line
-            && (*lost > 0 || !self.wait_and_write(line))
+        // After a failed report the lines would seem to follow what was lost before them.
+        if let Some(lines) = lines
+            && (*lost > 0 || !self.wait_and_write(&lines.text))
         {
-            *lost += 1;
+            *lost += lines.count;
         }
         *lost == 0
     }
@@ -245,6 +262,27 @@ impl Shared {
     fn wait_and_write(&self, line: &str) -> bool {
         blocking::write_all(self.stderr, line.as_bytes()).is_ok()
     }
+}
+
+/// Lines that are written at once.
+struct Lines {
+    text: String,
+    count: u64,
+}
+
+/// A line and those that follow it in the queue, unless something was lost in between, as many as
+/// may be written at once. Should that write fail half-way all of them count as lost.
+fn take_along(first: String, queue: &mut VecDeque<Entry>) -> Lines {
+    let mut lines = Lines { text: first, count: 1 };
+    while let Some(next) = queue.front()
+        && next.lost_before == 0
+        && lines.text.len() + next.line.len() <= WRITE_AT_ONCE
+    {
+        lines.text += &next.line;
+        lines.count += 1;
+        queue.pop_front();
+    }
+    lines
 }
 
 /// A descriptor of our own for the terminal behind `stderr`, non-blocking without changing the one
@@ -339,6 +377,22 @@ mod tests {
         write(&writer, "four");
         let report = "spiped: warning: 1 line of this log was lost: it could not be written\n";
         assert_eq!(read_some(&mut reader), report);
+    }
+
+    #[test]
+    fn lines_are_joined_up_to_the_size_that_a_pipe_takes_whole_but_never_across_a_loss() {
+        let entry = |lost_before, length| Entry { lost_before, line: "x".repeat(length) };
+        let mut queue = VecDeque::from([entry(0, 2000), entry(0, 2000), entry(0, 95), entry(0, 2)]);
+        let lines = take_along("y".into(), &mut queue);
+        assert_eq!((lines.count, lines.text.len(), queue.len()), (4, WRITE_AT_ONCE, 1));
+
+        let mut queue = VecDeque::from([entry(0, 1), entry(3, 1)]);
+        let lines = take_along("y".into(), &mut queue);
+        assert_eq!((lines.count, lines.text.as_str(), queue.len()), (2, "yx", 1));
+
+        // One that is longer than that by itself goes alone.
+        let lines = take_along("y".repeat(2 * WRITE_AT_ONCE), &mut VecDeque::from([entry(0, 1)]));
+        assert_eq!(lines.count, 1);
     }
 
     #[test]
