@@ -161,9 +161,7 @@ fn start(
     let address = endpoint.to_sockaddr()?;
     let domain = address.domain();
     let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
-    // Non-blocking and close-on-exec: the latter is what socket2 does by itself.
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
-    socket.set_nonblocking(true)?;
+    let socket = nonblocking_socket(domain, protocol)?;
     bind_socket(&socket, domain, bind)?;
     let at_once = match socket.connect(&address) {
         Ok(()) => true,
@@ -172,6 +170,29 @@ fn start(
     };
     transport::register(&socket, registry, token)?;
     Ok((socket, at_once))
+}
+
+/// Non-blocking and close-on-exec; the latter is what socket2 does by itself.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+))]
+fn nonblocking_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd"
+)))]
+fn nonblocking_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// `-b`: an address of another family than the target's is no help, and the attempt is skipped.
