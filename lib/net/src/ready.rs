@@ -11,13 +11,15 @@ pub(crate) struct Readiness {
     readable: bool,
     writable: bool,
     broken: bool,
+    /// There is, or may be, more to come after a short read that no event will tell.
+    read_on: bool,
 }
 
 impl Readiness {
     /// A socket just connected or accepted: anything may have happened before we took it over, and
     /// the edge that told may have been spent on the connection attempt. So try.
     pub(crate) fn fresh() -> Self {
-        Self { readable: true, writable: true, broken: false }
+        Self { readable: true, writable: true, broken: false, read_on: false }
     }
 
     /// Takes note of an event.
@@ -26,6 +28,7 @@ impl Readiness {
         self.readable |= event.is_readable() || event.is_read_closed() || broken;
         self.writable |= event.is_writable() || broken;
         self.broken |= broken;
+        self.read_on |= event.is_read_closed() || event.is_priority() || broken;
     }
 
     pub(crate) fn readable(self) -> bool {
@@ -42,10 +45,17 @@ impl Readiness {
         self.broken
     }
 
-    /// A read met `WouldBlock`. Nothing less will do: a short read may have stopped at urgent data
-    /// (tcp(7)) with more behind it, or just before the end.
+    /// A read met `WouldBlock`.
     pub(crate) fn read_blocked(&mut self) {
         self.readable = false;
+    }
+
+    /// A read got less than it could have taken, from a socket where that means that nothing was
+    /// left: what comes later has an event of its own (epoll(7), question 9). Not so once the end of
+    /// the stream has been told, whose edge is spent, or urgent data, at which a read stops (tcp(7))
+    /// with more behind it: then only `WouldBlock` tells.
+    pub(crate) fn read_short(&mut self) {
+        self.readable &= self.read_on;
     }
 
     /// A write met `WouldBlock`, or was short: the send buffer is full.

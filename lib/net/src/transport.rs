@@ -73,6 +73,14 @@ impl Transport {
         self.socket.read(into)
     }
 
+    /// Whether a read that fills only a part of its buffer has taken all there was.
+    ///
+    /// So it is for TCP on Linux, if events tell of urgent data; elsewhere nobody promises it, and a
+    /// read of a UNIX socket stops where a descriptor was passed.
+    pub(crate) fn is_drained_by_short_reads(&self) -> bool {
+        cfg!(target_os = "linux") && self.kind == Kind::Tcp
+    }
+
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.write(bytes)
     }
@@ -106,9 +114,12 @@ impl Transport {
     }
 }
 
-/// Registers a socket for both directions, edge-triggered.
+/// Registers a socket for both directions, edge-triggered, and where there is such a thing for urgent
+/// data, at which reads stop.
 pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io::Result<()> {
     let both = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(target_os = "linux")]
+    let both = both | Interest::PRIORITY;
     registry.register(&mut SourceFd(&socket.as_raw_fd()), token, both)
 }
 

@@ -63,7 +63,12 @@ impl End {
                     }
                     return Err(error);
                 }
-                Ok(read) => return Ok(read),
+                Ok(read) => {
+                    if read < into.len() && self.transport.is_drained_by_short_reads() {
+                        self.ready.read_short();
+                    }
+                    return Ok(read);
+                }
             }
         }
     }
@@ -199,5 +204,111 @@ impl End {
     /// Closes with a reset, where there is one.
     pub(super) fn abort(self) {
         self.transport.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
+    use mio::{Events, Poll, Token};
+    use socket2::SockRef;
+
+    use super::*;
+    use crate::addr::Endpoint;
+
+    /// A side that is registered with a poll of its own.
+    struct Watched {
+        end: End,
+        poll: Poll,
+    }
+
+    impl Watched {
+        fn new(transport: Transport) -> Self {
+            let poll = Poll::new().unwrap();
+            transport.register(poll.registry(), Token(0)).unwrap();
+            Self { end: End::new(transport, 64 << 10), poll }
+        }
+
+        /// As the loop does: all that the events so far allow, until `until` says that it is enough.
+        /// Panics if the events do not tell of it.
+        fn read_until(&mut self, until: impl Fn(&[u8], bool) -> bool) -> (Vec<u8>, bool) {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let (mut got, mut ended) = (Vec::new(), false);
+            while !until(&got, ended) {
+                let left = deadline.saturating_duration_since(Instant::now());
+                assert!(!left.is_zero(), "no event told of the rest, after {got:?}");
+                let mut events = Events::with_capacity(8);
+                self.poll.poll(&mut events, Some(left)).unwrap();
+                events.iter().for_each(|event| self.end.ready.note(event));
+                let mut buffer = [0; 64];
+                while self.end.ready.readable() && !ended {
+                    if let Ok(read) = self.end.read(&mut buffer) {
+                        got.extend_from_slice(&buffer[..read]);
+                        ended = read == 0;
+                    }
+                }
+            }
+            (got, ended)
+        }
+    }
+
+    fn tcp() -> (TcpStream, Watched) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = TcpStream::connect(address).unwrap();
+        let (ours, _) = listener.accept().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (peer, Watched::new(Transport::new(ours.into(), &Endpoint::Tcp(address))))
+    }
+
+    #[test]
+    fn every_byte_comes_by_events_alone_however_it_is_sent() {
+        let (mut peer, mut side) = tcp();
+        for round in 0..50_u8 {
+            peer.write_all(&[round; 10]).unwrap();
+            let (got, _) = side.read_until(|got, _| got.len() >= 10);
+            assert_eq!(got, [round; 10]);
+        }
+    }
+
+    #[test]
+    fn urgent_data_hides_nothing_of_what_follows_it() {
+        for _ in 0..20 {
+            let (mut peer, mut side) = tcp();
+            peer.write_all(b"ab").unwrap();
+            SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+            peer.write_all(b"cd").unwrap();
+            // All of it is there before the first look. The urgent byte is no part of the stream.
+            let (got, _) = side.read_until(|got, _| got.len() >= 4);
+            assert_eq!(got, b"abcd");
+            peer.write_all(b"ef").unwrap();
+            let (got, _) = side.read_until(|got, _| got.len() >= 2);
+            assert_eq!(got, b"ef");
+        }
+    }
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_seen() {
+        for _ in 0..20 {
+            let (mut peer, mut side) = tcp();
+            peer.write_all(b"bye").unwrap();
+            drop(peer);
+            assert_eq!(side.read_until(|_, ended| ended), (b"bye".to_vec(), true));
+        }
+    }
+
+    #[test]
+    fn a_unix_socket_is_read_until_it_would_block() {
+        let (mut peer, ours) = UnixStream::pair().unwrap();
+        let mut side = Watched::new(Transport::from_pair(ours.into()).unwrap());
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(side.end.read(&mut [0; 64]).unwrap(), 3);
+        assert!(side.end.ready.readable(), "a short read says nothing here");
+        drop(peer);
+        assert_eq!(side.read_until(|_, ended| ended), (Vec::new(), true));
     }
 }
