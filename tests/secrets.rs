@@ -2,7 +2,7 @@
 //!
 //! A raw peer has all secrets of a connection, so that they can be searched for in the daemon's
 //! memory: while the connection is open, to show that the search finds what is there, and after
-//! its end. Copies in registers, and in what the kernel keeps, are beyond it. Next: `docs.rs`.
+//! its end. Copies in registers, and in what the kernel keeps, are beyond it. Next: `sandbox.rs`.
 
 #![cfg(target_os = "linux")]
 

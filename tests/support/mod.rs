@@ -9,6 +9,8 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod address;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+pub(crate) mod inject;
 pub(crate) mod kernel;
 pub(crate) mod memory;
 pub(crate) mod peer;
