@@ -119,14 +119,15 @@ pub fn parse_coalesce(text: &str) -> Result<Duration, String> {
 /// A number of seconds from 0 to infinity, as C's `strtod` reads it.
 fn parse_duration(text: &str, default: Duration) -> Option<Duration> {
     let (negative, number) = split_sign(skip_blanks(text));
-    let magnitude = match strip_hex(number) {
-        Some(hex) => parse_hex_float(hex)?,
+    let (magnitude, mantissa) = match strip_hex(number) {
+        Some(hex) => (parse_hex_float(hex)?, hex.split(['p', 'P']).next()?),
         // A second sign is junk; parse would take it.
         None if number.starts_with(['+', '-']) => return None,
-        None => number.parse::<f64>().ok()?,
+        None => (number.parse::<f64>().ok()?, number.split(['e', 'E']).next()?),
     };
-    if magnitude == 0.0 {
-        return Some(default); // -0 too, as in C
+    // -0 too, as in C; but not what is merely too small for a float.
+    if magnitude == 0.0 && mantissa.chars().all(|digit| matches!(digit, '0' | '.')) {
+        return Some(default);
     }
     if negative || magnitude.is_nan() {
         return None;
@@ -312,7 +313,7 @@ mod tests {
 
     #[test]
     fn zero_seconds_mean_the_default() {
-        for text in ["0", "-0", "0.0", "0x0"] {
+        for text in ["0", "-0", "0.0", "0x0", "0e5", "0x0.p-9", ".0"] {
             assert_eq!(parse_timeout(text), Ok(DEFAULT_TIMEOUT));
             assert_eq!(parse_interval(text), Ok(DEFAULT_INTERVAL));
         }
@@ -337,14 +338,16 @@ mod tests {
         }
         assert!(now.checked_add(LONGEST).is_some());
         assert!(std::time::SystemTime::now().checked_add(LONGEST).is_some());
-        assert_eq!(parse_interval("1e-300"), Ok(SHORTEST));
+        for text in ["1e-300", "1e-3000", "0x1p-3000", "0.0000000001"] {
+            assert_eq!(parse_interval(text), Ok(SHORTEST), "{text:?}");
+        }
     }
 
     #[test]
     fn junk_is_no_number_of_seconds() {
         for text in [
             "", "-1", "-inf", "nan", "-nan", "5s", "5 ", "+-5", "--5", "0x", "0x.", "0x1p", "0xg",
-            "five",
+            "five", "-1e-3000",
         ] {
             assert!(parse_timeout(text).is_err(), "{text:?}");
             assert!(parse_interval(text).is_err(), "{text:?}");
