@@ -1,19 +1,28 @@
 //! Two cores joined by streams on a virtual clock, with every read and write cut at random.
 //!
-//! Owns the runs in which nothing goes wrong; `pair/faults.rs` has those in which something does,
-//! `pair/handshake.rs` who is let in. A failure tells its seed, and `SPIPED_SEED=N cargo test -p
+//! Owns the runs in which nothing goes wrong, and those in which anything may (`pair/chaos.rs`);
+//! `pair/faults.rs` has those in which one thing does, `pair/handshake.rs` who is let in,
+//! `pair/hostile.rs` what a peer may try. A failure tells its seed, and `SPIPED_SEED=N cargo test -p
 //! spiped-proto --test pair NAME` repeats it alone. Read on in `pair/world.rs`.
 
+#[path = "pair/chaos.rs"]
+mod chaos;
 #[path = "pair/faults.rs"]
 mod faults;
 #[path = "pair/handshake.rs"]
 mod handshake;
+#[path = "pair/heap.rs"]
+mod heap;
+#[path = "pair/hostile.rs"]
+mod hostile;
 #[path = "pair/lockstep.rs"]
 mod lockstep;
 #[path = "pair/node.rs"]
 mod node;
 #[path = "pair/rng.rs"]
 mod rng;
+#[path = "pair/script.rs"]
+mod script;
 #[path = "pair/stream.rs"]
 mod stream;
 #[path = "pair/world.rs"]
@@ -23,7 +32,7 @@ use std::time::Duration;
 
 use spiped_proto::{CloseReason, Event, Side};
 
-use rng::for_each_seed;
+use rng::{Rng, for_each_seed};
 use stream::Ending;
 use world::{CLIENT, SERVER, World};
 
@@ -78,4 +87,29 @@ fn empty_streams_end_too() {
             assert_eq!(world.programs[end].received, world.programs[peer].data.len());
         }
     });
+}
+
+#[test]
+fn whatever_goes_wrong_the_promises_hold() {
+    for_each_seed(600, |_, mut rng| {
+        let world = Rng::new(rng.next());
+        chaos::run(&mut rng, world);
+    });
+}
+
+#[test]
+fn a_silence_at_any_byte_of_the_handshake_ends_it_only_after_its_limit() {
+    let limit = world::PATIENCE;
+    let moments = [limit / 2, limit - Duration::from_secs(1), limit, 10 * limit];
+    for_each_seed(2 * chaos::HANDSHAKE_LEN as u64 + 40, |seed, mut rng| {
+        // After the handshake a silence may be as long as it likes.
+        let (sender, at) = ((seed % 2) as usize, (seed / 2) as usize);
+        let lasts = rng.pick(&moments);
+        chaos::silence(rng, sender, at, lasts);
+    });
+}
+
+#[test]
+fn a_hostile_peer_gets_what_the_protocol_says_and_no_byte_more() {
+    for_each_seed(1000, |_, mut rng| hostile::run(&mut rng));
 }

@@ -6,16 +6,14 @@
 use std::io::ErrorKind;
 use std::time::Instant;
 
-use spiped_proto::wire::{NONCE_LEN, PACKET_DATA_LEN, PACKET_LEN, PUBLIC_MESSAGE_LEN};
+use spiped_proto::wire::{NONCE_LEN, PACKET_DATA_LEN, PACKET_LEN};
 use spiped_proto::{CloseReason, Event, HandshakeError, Input, PacketError, Side};
 
+use crate::chaos::{HANDSHAKE_LEN, packet_at};
 use crate::lockstep::{established, hear, tell};
 use crate::rng::{Rng, for_each_seed};
 use crate::stream::{Ending, Fault, What};
 use crate::world::{CLIENT, Ends, SERVER, World};
-
-/// Bytes that either side sends before its first packet.
-const HANDSHAKE_LEN: usize = NONCE_LEN + PUBLIC_MESSAGE_LEN;
 
 const RESET: Ending = Ending::Failed(ErrorKind::ConnectionReset);
 
@@ -29,16 +27,6 @@ fn plan(world: &mut World, sender: usize, what: What, rng: &mut Rng) -> usize {
     };
     world.wire[sender].fault = Some(Fault { at, what });
     at
-}
-
-/// The packet of which byte `at` of a wire is a part, and how many of its bytes come before.
-fn packet_at(at: usize) -> Option<(usize, usize)> {
-    at.checked_sub(HANDSHAKE_LEN).map(|at| (at / PACKET_LEN, at % PACKET_LEN))
-}
-
-/// What the packets before `number` carry from `sender` on.
-fn data_before(world: &World, sender: usize, number: usize) -> usize {
-    world.nodes[sender].packets[..number].iter().sum()
 }
 
 /// The receiver of a broken stream has all that was good, and was told that this was not all.
@@ -66,7 +54,7 @@ fn a_flipped_bit_ends_the_run_before_the_packet_it_is_in() {
         };
         let bad = CloseReason::BadPacket { number: number as u64, error: PacketError::BadTag };
         assert_eq!(world.nodes[receiver].reason(), bad);
-        let good = data_before(&world, sender, number);
+        let good = world.data_before(sender, number);
         assert_cut_short(&world, receiver, good);
         assert_eq!(world.nodes[receiver].bytes().1, good as u64);
     });
@@ -90,12 +78,12 @@ fn a_cut_inside_a_packet_or_the_handshake_is_not_an_end() {
                 // The protocol has no mark for the end, so this is one.
                 assert_eq!(reason, CloseReason::Finished);
                 let program = &world.programs[receiver];
-                assert_eq!(program.received, data_before(&world, sender, number));
+                assert_eq!(program.received, world.data_before(sender, number));
                 assert_eq!(program.saw, Some(Ending::End));
             }
             Some((number, received)) => {
                 assert_eq!(reason, CloseReason::CutInPacket { number: number as u64, received });
-                assert_cut_short(&world, receiver, data_before(&world, sender, number));
+                assert_cut_short(&world, receiver, world.data_before(sender, number));
             }
         }
     });
@@ -124,7 +112,7 @@ fn a_reset_comes_after_every_byte_before_it() {
                     false => CloseReason::ReadFailed(Side::Encrypted, kind),
                 }
             );
-            let good = packet_at(at).map_or(0, |(n, _)| data_before(&world, sender, n));
+            let good = packet_at(at).map_or(0, |(n, _)| world.data_before(sender, n));
             assert_cut_short(&world, receiver, good);
         } else {
             // The program that sends resets its plain connection.

@@ -1,16 +1,22 @@
 //! A core and the driver that keeps its contract, with what the driver must never see.
 //!
 //! Owns the bytes that are on their way out of the core and the rules that hold for every run:
-//! one `Closed`, nothing after it, no end of stream towards a side that cannot be written to. The
-//! streams it stands between are given by `world.rs`.
+//! one `Closed`, nothing after it, no end of stream towards a side that cannot be written to, and
+//! never more of the heap than a connection may have. The streams it stands between are given by
+//! `world.rs`.
 
 use std::io::ErrorKind;
 use std::time::Instant;
 
 use spiped_proto::{CloseReason, Conn, Event, Input, Side, wire};
 
+use crate::heap;
 use crate::rng::Rng;
 use crate::stream::{Ending, Found, Stream};
+
+/// The most of the heap that a core may hold, in bytes, whatever comes in: keys and ciphers of both
+/// directions, a packet that is not complete, bytes that wait for others.
+const MOST_HEAP: isize = 4096;
 
 /// What a node has for one of its sides.
 #[derive(Default)]
@@ -24,6 +30,8 @@ struct Outgoing {
 /// One end of the encrypted pipe.
 pub(crate) struct Node {
     conn: Conn,
+    /// What the core holds of the heap.
+    held: isize,
     now: Instant,
     plain: Outgoing,
     encrypted: Outgoing,
@@ -35,12 +43,30 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn new(conn: Conn, now: Instant) -> Self {
+    pub(crate) fn new(start: impl FnOnce(Instant) -> Conn, now: Instant) -> Self {
         let (plain, encrypted) = Default::default();
-        let mut node =
-            Self { conn, now, plain, encrypted, events: vec![], packets: vec![], closed: None };
-        node.conn.poll_transmit(&mut node.encrypted.pending);
+        let before = heap::held();
+        let conn = start(now);
+        let held = heap::held() - before;
+        let (events, packets) = (vec![], vec![]);
+        let mut node = Self { conn, held, now, plain, encrypted, events, packets, closed: None };
+        node.transmit();
         node
+    }
+
+    /// Calls the core, which may append to a buffer, and counts what it keeps of the heap.
+    fn call<T>(&mut self, work: impl FnOnce(&mut Conn, &mut Vec<u8>) -> T) -> (T, Vec<u8>) {
+        let (mut out, before) = (Vec::new(), heap::held());
+        let result = work(&mut self.conn, &mut out);
+        self.held += heap::held() - before - out.capacity() as isize;
+        assert!(self.held <= MOST_HEAP, "a core holds {} bytes of the heap", self.held);
+        (result, out)
+    }
+
+    /// Fetches what the core itself wants to say.
+    fn transmit(&mut self) {
+        let ((), said) = self.call(Conn::poll_transmit);
+        self.encrypted.pending.extend(said);
     }
 
     /// Why the connection ended.
@@ -62,8 +88,8 @@ impl Node {
     pub(crate) fn tick(&mut self, now: Instant) {
         self.now = now;
         if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.conn.handle_timeout(now);
-            self.conn.poll_transmit(&mut self.encrypted.pending);
+            self.call(|conn, _| conn.handle_timeout(now));
+            self.transmit();
             self.drain();
         }
     }
@@ -75,7 +101,7 @@ impl Node {
         if limit == 0 || !self.outgoing(side.other()).pending.is_empty() {
             return false;
         }
-        match source.read(limit.min(1 + rng.below(2 * source.grain))) {
+        match source.read(limit.min(1 + rng.below(2 * source.grain)), self.now) {
             Found::Nothing => return false,
             Found::Data(data) => {
                 if side == Side::Plain {
@@ -95,6 +121,10 @@ impl Node {
         if outgoing.pending.is_empty() {
             if let Some(ending) = outgoing.ending.filter(|_| !outgoing.ended) {
                 outgoing.ended = true;
+                // Who cannot write to a socket cannot end its stream either, only reset it.
+                if ending == Ending::End && outgoing.refused {
+                    return false;
+                }
                 sink.finish(ending);
                 return true;
             }
@@ -109,7 +139,12 @@ impl Node {
             Err(kind) => {
                 outgoing.pending.clear();
                 outgoing.refused = true;
-                self.input(side, Input::WriteFailed(kind));
+                if self.closed == Some(CloseReason::Finished) {
+                    // The core has nothing to do with it any more; as relay.rs does, then.
+                    self.close(CloseReason::WriteFailed(side, kind));
+                } else {
+                    self.input(side, Input::WriteFailed(kind));
+                }
                 true
             }
         }
@@ -134,30 +169,31 @@ impl Node {
                 Input::ReadFailed(kind),
             ];
             for input in inputs {
-                let mut out = Vec::new();
-                self.conn.handle_input(self.now, side, input, &mut out);
+                let now = self.now;
+                let ((), out) = self.call(|conn, out| conn.handle_input(now, side, input, out));
                 assert!(out.is_empty(), "{} bytes after the end", out.len());
             }
         }
         assert_eq!(self.conn.poll_timeout(), None);
         assert_eq!(self.conn.poll_event(), None, "an event after the end");
+        assert!(self.held <= 0, "a core that has ended holds {} bytes of the heap", self.held);
         assert_eq!(self.bytes(), counted);
     }
 
     fn input(&mut self, side: Side, input: Input<'_>) {
-        let mut out = Vec::new();
-        self.conn.handle_input(self.now, side, input, &mut out);
+        let now = self.now;
+        let ((), out) = self.call(|conn, out| conn.handle_input(now, side, input, out));
         if self.outgoing(side.other()).refused {
             assert!(out.is_empty(), "bytes for a side that cannot be written to");
         }
         self.outgoing(side.other()).pending.extend(out);
-        self.conn.poll_transmit(&mut self.encrypted.pending);
+        self.transmit();
         self.drain();
     }
 
     /// Acts on all events.
     fn drain(&mut self) {
-        while let Some(event) = self.conn.poll_event() {
+        while let (Some(event), _) = self.call(|conn, _| conn.poll_event()) {
             assert_eq!(self.closed, None, "{event:?} after the connection was closed");
             assert!(!self.events.contains(&event), "{event:?} a second time");
             self.events.push(event);

@@ -1,10 +1,11 @@
 //! A byte stream between two parties, as a socket is one: limited room, an end, and faults.
 //!
-//! Owns what the reader has not taken yet and one fault that is planned for it. Who reads and
-//! writes it is in `world.rs`.
+//! Owns what the reader has not taken yet, and one fault and one delay that are planned for it. Who
+//! reads and writes it is in `world.rs`.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
+use std::time::{Duration, Instant};
 
 /// Something that goes wrong once, when the stream has come to byte `at`.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,13 @@ pub(crate) enum What {
     RefuseWrites(ErrorKind),
 }
 
+/// A silence: the reader gets byte `at`, or the end if that is there, so much later.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stall {
+    pub(crate) at: usize,
+    pub(crate) lasts: Duration,
+}
+
 /// What comes after the last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
@@ -45,11 +53,16 @@ pub(crate) struct Stream {
     queue: VecDeque<u8>,
     room: usize,
     /// Bytes that the writer was told to have written.
-    written: usize,
+    pub(crate) written: usize,
+    /// Bytes that the reader has got.
+    delivered: usize,
     ending: Option<Ending>,
     ending_told: bool,
     refuses: Option<ErrorKind>,
     pub(crate) fault: Option<Fault>,
+    pub(crate) stall: Option<Stall>,
+    /// When the stall is over, once it has begun.
+    thaws: Option<Instant>,
     /// Reads and writes of it are for 1 to twice this many bytes.
     pub(crate) grain: usize,
 }
@@ -60,10 +73,13 @@ impl Stream {
             queue: VecDeque::new(),
             room,
             written: 0,
+            delivered: 0,
             ending: None,
             ending_told: false,
             refuses: None,
             fault: None,
+            stall: None,
+            thaws: None,
             grain,
         }
     }
@@ -121,10 +137,24 @@ impl Stream {
         self.refuses = Some(kind);
     }
 
+    /// When a stall that has begun is over.
+    pub(crate) fn thaws(&self, now: Instant) -> Option<Instant> {
+        self.thaws.filter(|thaws| *thaws > now)
+    }
+
     /// Up to `limit` bytes, or once what comes after the last one.
-    pub(crate) fn read(&mut self, limit: usize) -> Found {
+    pub(crate) fn read(&mut self, mut limit: usize, now: Instant) -> Found {
+        if let Some(Stall { at, lasts }) = self.stall {
+            let before = at.saturating_sub(self.delivered);
+            if before > 0 {
+                limit = limit.min(before);
+            } else if now < *self.thaws.get_or_insert(now + lasts) {
+                return Found::Nothing;
+            }
+        }
         if !self.queue.is_empty() {
             let taken = limit.min(self.queue.len());
+            self.delivered += taken;
             return Found::Data(self.queue.drain(..taken).collect());
         }
         match self.ending {

@@ -4,10 +4,11 @@
 //! repeats it. The faults that tests plan are put into the streams before `run`.
 
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
-use spiped_proto::{Authenticated, Config, Conn, Entropy, Pfs, Role, SharedKey, Side};
+use spiped_proto::crypt::dh::public_value;
+use spiped_proto::{Authenticated, Config, Conn, Entropy, Pfs, Role, Secret, SharedKey, Side};
 
 use crate::node::Node;
 use crate::rng::Rng;
@@ -17,6 +18,9 @@ use crate::stream::{Ending, Found, Stream};
 pub(crate) const CLIENT: usize = 0;
 /// Index of the decrypting end.
 pub(crate) const SERVER: usize = 1;
+
+/// How long a handshake may take here.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// When a program ends its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +76,7 @@ impl World {
 
     /// As [`Self::new`], with bytes that wait for others to share their packet with.
     pub(crate) fn with_coalescing(mut rng: Rng, coalesce: Duration) -> Self {
+        prepare();
         let now = Instant::now();
         let pfs = rng.pick(&[
             [Pfs::Allow, Pfs::Allow],
@@ -90,12 +95,13 @@ impl World {
         let mut node = |role, pfs, keys: Arc<[SharedKey]>| {
             let entropy = Entropy::draw(|bytes| {
                 rng.fill(bytes);
+                bytes[0] |= 1; // the exponent 0 makes the value that stands for doing without
                 Ok::<_, std::convert::Infallible>(())
             });
             let Ok(entropy) = entropy;
-            let handshake_timeout = Some(Duration::from_secs(60));
+            let handshake_timeout = Some(PATIENCE);
             let config = Config { role, pfs, keys, handshake_timeout, coalesce };
-            Node::new(Conn::new(&config, entropy, now), now)
+            Node::new(|now| Conn::new(&config, entropy, now), now)
         };
         let file = |number: usize| SharedKey::from_pieces([[number as u8; 32].as_slice()]);
         let nodes = [
@@ -114,11 +120,18 @@ impl World {
             [Ends::AfterPeer, Ends::WhenSent],
             [Ends::WhenSent, Ends::AfterPeer],
         ]);
-        let programs =
-            [CLIENT, SERVER].map(|end| Program::new(&mut rng, ends[end], &wire[end], &up[end]));
+        let programs = [CLIENT, SERVER].map(|end| {
+            let slowest = wire[end].piece().min(down[1 - end].piece());
+            Program::new(&mut rng, ends[end], slowest, up[end].piece())
+        });
         let forward_secrecy = !pfs.contains(&Pfs::Refuse);
         let authenticated = [0, key].map(|key| Authenticated { key, forward_secrecy });
         Self { rng, now, programs, nodes, up, down, wire, authenticated }
+    }
+
+    /// What the packets before `number` carry from `sender` on.
+    pub(crate) fn data_before(&self, sender: usize, number: usize) -> usize {
+        self.nodes[sender].packets[..number].iter().sum()
     }
 
     /// Runs until nothing happens any more, then checks what holds for every run.
@@ -130,6 +143,8 @@ impl World {
         let mut turns: Vec<_> =
             actions.iter().flat_map(|&action| [(action, CLIENT), (action, SERVER)]).collect();
         for _ in 0..2_000_000 {
+            // Not later in the turn: at its end, who has been told to wait still has to.
+            self.now += Duration::from_micros(self.rng.below(100) as u64);
             for end in [CLIENT, SERVER] {
                 self.nodes[end].tick(self.now);
                 self.tell_peers_of_a_broken(end);
@@ -141,16 +156,23 @@ impl World {
             for &(action, end) in &turns[left_out..] {
                 progress |= self.act(action, end);
             }
-            self.now += Duration::from_micros(self.rng.below(100) as u64);
             if left_out == 0 && !progress {
                 // All wait. If one of them does so for a time that will come, let it come.
-                match self.nodes.iter().filter_map(Node::deadline).min() {
-                    Some(deadline) => self.now = deadline,
+                match self.next_moment() {
+                    Some(moment) => self.now = moment,
                     None => return self.nodes.iter_mut().for_each(Node::assert_stays_closed),
                 }
             }
         }
         panic!("the run does not come to an end");
+    }
+
+    /// When the next deadline comes, or the end of a silence.
+    fn next_moment(&self) -> Option<Instant> {
+        let deadlines = self.nodes.iter().filter_map(Node::deadline);
+        let streams = [&self.up, &self.down, &self.wire];
+        let silences = streams.into_iter().flatten().filter_map(|stream| stream.thaws(self.now));
+        deadlines.chain(silences).min()
     }
 
     /// Whether anything happened.
@@ -184,7 +206,7 @@ impl World {
     /// What arrives must be the next of what the other program has sent.
     fn program_reads(&mut self, end: usize) -> bool {
         let stream = &mut self.down[end];
-        let found = stream.read(1 + self.rng.below(2 * stream.grain));
+        let found = stream.read(1 + self.rng.below(2 * stream.grain), self.now);
         let sent = &self.programs[1 - end].data[..self.programs[1 - end].sent];
         let received = self.programs[end].received;
         match found {
@@ -199,11 +221,20 @@ impl World {
     }
 }
 
+/// Has the tables computed that all connections share, which is no connection's memory.
+pub(crate) fn prepare() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let _ = public_value(&Secret::zeroed());
+    });
+}
+
 impl Program {
-    /// With at least one byte to send, and not more than makes some dozens of packets.
-    fn new(rng: &mut Rng, ends: Ends, wire: &Stream, up: &Stream) -> Self {
-        let most_packets = if wire.piece() < 100 { 8 } else { 40 };
-        let length = 1 + rng.below(most_packets * up.piece().min(1024));
+    /// With at least one byte to send, and not more than makes some dozens of packets,
+    /// or a few where they take long.
+    fn new(rng: &mut Rng, ends: Ends, slowest: usize, piece: usize) -> Self {
+        let most_packets = if slowest < 100 { 3 } else { 40 };
+        let length = 1 + rng.below(most_packets * piece.min(1024));
         Self { data: rng.bytes(length), ends, sent: 0, ended: false, received: 0, saw: None }
     }
 
