@@ -12,7 +12,7 @@ RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
 PAGES = man/spiped.1 man/spipe.1
 
-.PHONY: all install uninstall check test soak demo bench timing asan clean
+.PHONY: all install uninstall check test soak demo bench timing asan fuzz-smoke clean
 
 all:
 	$(CARGO) build --release --locked
@@ -37,6 +37,7 @@ uninstall:
 
 check:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
@@ -74,6 +75,10 @@ timing:
 asan:
 	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --locked --target x86_64-unknown-linux-gnu \
 	    -p spiped-lanes -p spiped-group14 --lib
+
+# Each fuzz target for a fixed number of runs; `tests/fuzz/run TARGET SECONDS` is for longer ones.
+fuzz-smoke:
+	tests/fuzz/run smoke
 
 clean:
 	$(CARGO) clean

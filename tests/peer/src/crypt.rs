@@ -117,22 +117,30 @@ impl Direction {
     pub fn open(&mut self, packet: &[u8; PACKET]) -> io::Result<Vec<u8>> {
         let number = self.packets;
         let wrong = |what: String| not_as_it_should_be(&format!("{what} of packet {number}"));
+        let (mut data, length) = self.unseal(packet).ok_or_else(|| wrong("the MAC".to_owned()))?;
+        let length = length as usize;
+        if !(1..=MOST).contains(&length) {
+            return Err(wrong(format!("the length ({length})")));
+        }
+        if data[length..].iter().any(|byte| *byte != 0) {
+            return Err(wrong("the padding".to_owned()));
+        }
+        data.truncate(length);
+        Ok(data)
+    }
+
+    /// The data in a packet with its padding, and the length it tells; `None` if the MAC is wrong.
+    pub fn unseal(&mut self, packet: &[u8; PACKET]) -> Option<(Vec<u8>, u32)> {
         let (body, tag) = packet.split_at(MOST + 4);
         if tag != self.tag(body) {
-            return Err(wrong("the MAC".to_owned()));
+            return None;
         }
         let mut body = body.to_owned();
         self.crypt(&mut body);
         self.packets += 1;
-        let length = u32::from_be_bytes(body[MOST..].try_into().expect("4 bytes")) as usize;
-        if !(1..=MOST).contains(&length) {
-            return Err(wrong(format!("the length ({length})")));
-        }
-        if body[length..MOST].iter().any(|byte| *byte != 0) {
-            return Err(wrong("the padding".to_owned()));
-        }
-        body.truncate(length);
-        Ok(body)
+        let length = u32::from_be_bytes(body[MOST..].try_into().expect("4 bytes"));
+        body.truncate(MOST);
+        Some((body, length))
     }
 
     // The counter block: the number of the packet, then that of the block, both big-endian.
