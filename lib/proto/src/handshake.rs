@@ -269,3 +269,6 @@ impl AwaitPublic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

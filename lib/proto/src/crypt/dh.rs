@@ -41,6 +41,8 @@ impl PeerPublic {
 /// y = 2^x mod p, as 256 big-endian bytes.
 #[must_use]
 pub fn public_value(exponent: &Secret<EXPONENT_LEN>) -> [u8; PUBLIC_LEN] {
+    #[cfg(test)]
+    POWERS.set(POWERS.get() + 1);
     let mut public = [0; PUBLIC_LEN];
     spiped_group14::power_of_two(exponent.expose(), &mut public);
     public
@@ -49,7 +51,15 @@ pub fn public_value(exponent: &Secret<EXPONENT_LEN>) -> [u8; PUBLIC_LEN] {
 /// y_SC = y^x mod p, as 256 big-endian bytes.
 #[must_use]
 pub fn shared_value(peer: &PeerPublic, exponent: &Secret<EXPONENT_LEN>) -> Secret<PUBLIC_LEN> {
+    #[cfg(test)]
+    POWERS.set(POWERS.get() + 1);
     Secret::filled(|shared| spiped_group14::power(&peer.0, exponent.expose(), shared))
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Powers computed so far, for tests that say when there must be none.
+    pub(crate) static POWERS: core::cell::Cell<u32> = const { core::cell::Cell::new(0) };
 }
 
 #[cfg(test)]
