@@ -7,6 +7,7 @@
 //! `runner.rs` how often and in which order, `peer.rs` against whom.
 #![cfg(target_os = "linux")]
 
+mod distance;
 mod goals;
 mod load;
 mod machine;
@@ -23,6 +24,7 @@ mod rows;
 mod runner;
 mod stats;
 mod storm;
+mod strangers;
 mod table;
 mod target;
 

@@ -20,6 +20,8 @@ use crate::room::Bench;
 pub(crate) struct Pair {
     /// Where clients connect.
     pub(crate) entry: SocketAddr,
+    /// Where the end near the target listens.
+    pub(crate) middle: SocketAddr,
     /// The end near the client, then the one near the target.
     pub(crate) ends: [Process; 2],
 }
@@ -39,6 +41,8 @@ struct Route<'a> {
     secrecy: ForwardSecrecy,
     entry: u16,
     middle: u16,
+    /// Where the near end connects to, to reach the far one; only spiped is told.
+    via: SocketAddr,
     target: SocketAddr,
 }
 
@@ -55,8 +59,30 @@ impl Pair {
         target: SocketAddr,
         secrecy: ForwardSecrecy,
     ) -> Outcome<Self> {
+        Self::start_all(bench, peer, target, secrecy, Ok)
+    }
+
+    /// Both ends of ours with something between them: `between` is told where the far end listens
+    /// and says where the near end is to connect to.
+    pub(crate) fn start_apart(
+        bench: &Bench,
+        peer: &Peer,
+        target: SocketAddr,
+        between: impl FnOnce(SocketAddr) -> Outcome<SocketAddr>,
+    ) -> Outcome<Self> {
+        Self::start_all(bench, peer, target, ForwardSecrecy::Yes, between)
+    }
+
+    fn start_all(
+        bench: &Bench,
+        peer: &Peer,
+        target: SocketAddr,
+        secrecy: ForwardSecrecy,
+        between: impl FnOnce(SocketAddr) -> Outcome<SocketAddr>,
+    ) -> Outcome<Self> {
         let (entry, middle) = (bench.free_port()?, bench.free_port()?);
-        let route = Route { bench, peer, secrecy, entry, middle, target };
+        let via = between(local(middle))?;
+        let route = Route { bench, peer, secrecy, entry, middle, via, target };
         let [near, far] = route.commands()?;
         let family = if peer.kind == Kind::Ssh { Family::Descendants } else { Family::Alone };
         let name = peer.kind.name();
@@ -64,7 +90,7 @@ impl Pair {
         far.await_listening(middle)?;
         let mut near = Process::spawn(near, bench.log(name), family)?;
         near.await_listening(entry)?;
-        Ok(Self { entry: local(entry), ends: [near, far] })
+        Ok(Self { entry: local(entry), middle: local(middle), ends: [near, far] })
     }
 
     /// Processor time of both ends so far.
@@ -93,7 +119,7 @@ impl Route<'_> {
         let far = (local(self.middle), self.target);
         let near = (local(self.entry), local(self.middle));
         Ok(match self.peer.kind {
-            Kind::Ours | Kind::C => [self.spiped("-e", near), self.spiped("-d", far)],
+            Kind::Ours | Kind::C => [self.spiped("-e", (near.0, self.via)), self.spiped("-d", far)],
             Kind::Monopiped => [self.monopiped("-e", near), self.monopiped("-d", far)],
             Kind::Relay => [self.relay(near), self.relay(far)],
             Kind::Stunnel => self.stunnel()?,

@@ -8,6 +8,7 @@ mod iperf3;
 mod latency;
 mod memory;
 mod redis;
+mod strangers;
 mod throughput;
 
 use crate::peer::Kind;
@@ -37,4 +38,5 @@ pub(crate) const ALL: &[&Row] = &[
     &throughput::SCALE_STREAMS,
     &latency::SCALE_IDLE,
     &latency::SCALE_MESSAGE,
+    &strangers::STRANGERS,
 ];
