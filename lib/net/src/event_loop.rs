@@ -322,6 +322,11 @@ impl EventLoop {
     }
 
     fn accept(&mut self, now: Instant) {
+        // Who is inside goes before who is at the door: while we are behind with what strangers have
+        // sent, nobody is to yield for not having been heard.
+        if self.handshake_queue.len() >= STRANGERS_PER_ROUND {
+            return;
+        }
         self.places.advance(now);
         while let Some((socket, peer)) = self.gate.next(&self.places, now) {
             let transport = Transport::new(socket, &peer);
