@@ -145,7 +145,7 @@ fn limbs_hold_every_byte_and_reduce_only_what_is_not_below() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
     fn random_values_agree_with_the_oracle(
         base in proptest::collection::vec(any::<u8>(), 256),

@@ -277,6 +277,55 @@ mod tests {
         }
     }
 
+    /// RFC 4231, as far as its keys are no longer than ours: HMAC fills shorter ones with zeros.
+    #[test]
+    fn every_lane_is_rfc_4231s() {
+        let counted: Vec<u8> = (1..=25).collect();
+        let cases: [(&[u8], &[u8], &str); 5] = [
+            (
+                &[0x0b; 20],
+                b"Hi There",
+                "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
+            ),
+            (
+                b"Jefe",
+                b"what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 20],
+                &[0xdd; 50],
+                "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
+            ),
+            (
+                &counted,
+                &[0xcd; 50],
+                "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
+            ),
+            // Of this one the RFC has only the first half of the tag.
+            (&[0x0c; 20], b"Test With Truncation", "a3b6167473100ee06e0c796c2955552b"),
+        ];
+        for (short, message, expected) in cases {
+            let mut key = [0; 32];
+            key[..short.len()].copy_from_slice(short);
+            let (body, suffix) = message.split_last_chunk().expect("8 bytes or more");
+            for count in 1..=2 * MANY {
+                let mut seen = 0;
+                let bodies = vec![body; count];
+                HmacKey::new(&key).tag_each(
+                    bodies.into_iter(),
+                    |_| *suffix,
+                    |i, tag| {
+                        let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+                        assert!(hex.starts_with(expected), "{message:?}, message {i} of {count}");
+                        seen += 1;
+                    },
+                );
+                assert_eq!(seen, count);
+            }
+        }
+    }
+
     #[test]
     fn debug_shows_no_key() {
         assert_eq!(format!("{:?}", HmacKey::new(&[1; 32])), "HmacKey(..)");
