@@ -74,7 +74,7 @@ timing:
 # The unsafe code of the kernels under AddressSanitizer; needs a nightly toolchain.
 asan:
 	RUSTFLAGS=-Zsanitizer=address $(CARGO) +nightly test --locked --target x86_64-unknown-linux-gnu \
-	    -p spiped-lanes -p spiped-group14 --lib
+	    -p spiped-lanes -p spiped-group14 -p spiped-vault --lib
 
 # Each fuzz target for a fixed number of runs; `tests/fuzz/run TARGET SECONDS` is for longer ones.
 fuzz-smoke:

@@ -11,8 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use spiped_proto::{KeyHasher, SharedKey};
-use zeroize::Zeroizing;
+use spiped_proto::{KeyHasher, Secret, SharedKey};
 
 use crate::blocking;
 use crate::options::KeySource;
@@ -52,6 +51,8 @@ pub fn read(source: &KeySource) -> Result<SharedKey, String> {
         };
         format!("{name}: {}", explain(path, &error))
     })?;
+    // The hash has worked on the key's bytes in variables of its own.
+    spiped_proto::wipe_stack();
     if let Some((who, mode)) = exposed {
         log::warn!(
             "{name}: {who} can read the key (mode {mode:04o}); keep it to its owner: chmod go-rwx"
@@ -83,14 +84,14 @@ fn exposure(file: &File) -> io::Result<Option<(&'static str, u32)>> {
 
 /// The key, and the number of bytes that it was made from.
 fn read_to_end(file: &File) -> io::Result<(SharedKey, u64)> {
-    let mut buffer = Zeroizing::new([0; BUFFER_LEN]);
+    let mut buffer = Secret::<BUFFER_LEN>::zeroed();
     let mut hasher = KeyHasher::new();
     let mut length = 0;
     loop {
-        match blocking::read(file.as_fd(), &mut buffer[..])? {
+        match blocking::read(file.as_fd(), buffer.expose_mut())? {
             0 => return Ok((hasher.finish(), length)),
             n => {
-                hasher.update(&buffer[..n]);
+                hasher.update(&buffer.expose()[..n]);
                 length += n as u64;
             }
         }

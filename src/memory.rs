@@ -1,7 +1,10 @@
 //! What others may see of our memory: nothing.
 //!
-//! Owns the ways in which a process's memory leaves it: core dumps, and debuggers of the same user.
-//! Refuses to know what is in there: secrets are wiped by lib/proto. Next: `key.rs`.
+//! Owns the ways in which a process's memory leaves it: core dumps, debuggers of the same user, and
+//! swap. Refuses to know what is in there: secrets have memory of their own (`lib/vault`).
+//! Next: `key.rs`.
+
+use log::Level;
 
 /// Forbids core dumps, and all but root to look into this process.
 ///
@@ -21,4 +24,19 @@ fn forbid_looking() -> nix::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     nix::sys::prctl::set_dumpable(false)?;
     Ok(())
+}
+
+/// Keeps secrets from being written to swap, as far as the limit of locked memory goes; what goes
+/// beyond is said once, as a message of `level`, a warning or for the curious.
+///
+/// To be called before the key is read, and again in the background: locks do not survive a fork.
+pub fn lock_secrets(level: Level) {
+    spiped_vault::lock(match level {
+        Level::Warn => |error| say_unlocked(Level::Warn, error),
+        _ => |error| say_unlocked(Level::Debug, error),
+    });
+}
+
+fn say_unlocked(level: Level, error: &str) {
+    log::log!(level, "secrets may be written to swap: {error}; raise the limit of ulimit -l");
 }

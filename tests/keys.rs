@@ -152,6 +152,30 @@ fn after_a_change_of_user_nobody_may_look_either() {
     cannot_be_dumped(daemon.pid());
 }
 
+/// Secrets cannot be locked then. Root is not bound by the limit.
+#[test]
+fn a_limit_of_locked_memory_is_a_warning_and_no_error() {
+    let name = "a_limit_of_locked_memory_is_a_warning_and_no_error";
+    let Some(stranger) = Stranger::new(name) else { return };
+    let warning = "secrets may be written to swap";
+    let path = |name: &str| stranger.room.path(name).display().to_string();
+    let start = |limit: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -l \"$1\" && shift && exec \"$@\"", "sh", limit]);
+        command.args([&path("spiped"), "-d", "-F", "-s", "127.0.0.1:0", "-t", "[127.0.0.1]:1"]);
+        command.args(["-k", &path("key")]).env_remove("RUST_LOG");
+        command.uid(stranger.uid).gid(stranger.uid).stderr(Stdio::piped());
+        let mut spiped = Running(command.spawn().expect("spawn"));
+        let log = Log::read(spiped.0.stderr.take().expect("stderr is piped"));
+        wait_until("the daemon listens", || log.text().contains("decrypting connections to"));
+        log.text()
+    };
+    let said = start("0");
+    assert_eq!(said.matches(warning).count(), 1, "{said}");
+    let said = start("64");
+    assert!(!said.contains(warning), "{said}");
+}
+
 /// Ends with the test.
 struct Running(Child);
 

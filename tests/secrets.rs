@@ -2,7 +2,9 @@
 //!
 //! A raw peer has all secrets of a connection, so that they can be searched for in the daemon's
 //! memory: while the connection is open, to show that the search finds what is there, and after
-//! its end. Copies in registers, and in what the kernel keeps, are beyond it. Next: `sandbox.rs`.
+//! its end. Copies in registers, and in what the kernel keeps, are beyond it. The exponent, which
+//! the peer never learns, is looked for by its place: of the locked pages everything but the key is
+//! zero afterwards. Next: `sandbox.rs`.
 
 #![cfg(target_os = "linux")]
 
@@ -10,7 +12,10 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 use socket2::Socket;
@@ -136,13 +141,11 @@ impl Scene {
         memory::search(self.daemon.pid(), needles).expect("the memory of a child")
     }
 
-    /// K is needed for the next handshake; if it is not found, nothing would be.
+    /// K is needed for the next handshake; if it is not found, nothing would be. It has one address,
+    /// and of the key file it was made from nothing is left.
     #[track_caller]
     fn must_hold_the_key(&self) {
-        let mut key = Needles::default();
-        key.add("K", &Sha256::digest(self.room.secret()));
-        let found = self.find(&key);
-        assert!(found.len() >= 2, "{:?}: not both halves of K: {found:?}", self.role);
+        holds_the_key_once(self.daemon.pid(), &self.room);
     }
 
     /// While packets flow, so are those of the connection.
@@ -203,6 +206,136 @@ impl Connection {
         let outcome = self.plain.read_to_end(&mut rest).map_err(|error| error.kind());
         assert_eq!(outcome, Err(ErrorKind::ConnectionReset), "{end:?}");
     }
+}
+
+/// K, in its two halves, at one address; and not the content of the key file.
+#[track_caller]
+fn holds_the_key_once(pid: Pid, room: &Room) {
+    let mut key = Needles::default();
+    key.add("K", &Sha256::digest(room.secret()));
+    key.add("the key file", &room.secret());
+    let found = memory::search(pid, &key).expect("the memory of a child");
+    let names: Vec<&str> = found.iter().map(|found| found.name.as_str()).collect();
+    assert_eq!(names, ["K[0..]", "K[16..]"], "{found:?}");
+    assert_eq!(found[1].address, found[0].address + 16, "{found:?}");
+}
+
+/// How a handshake ends that is never finished.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// The peer ends the connection.
+    Left,
+    /// The peer resets it.
+    Reset,
+    /// The peer's MAC is wrong.
+    WrongKey,
+    /// The peer has proved that it holds the key, and its value is not below the modulus.
+    TooLarge,
+    /// The peer stays silent.
+    TimedOut,
+    /// Another peer comes, and there is room for one.
+    Yielded,
+}
+
+const FAILURES: [Failure; 6] = [
+    Failure::Left,
+    Failure::Reset,
+    Failure::WrongKey,
+    Failure::TooLarge,
+    Failure::TimedOut,
+    Failure::Yielded,
+];
+
+/// A handshake that has come as far as both nonces, and so has an exponent and dk_1, fails. Neither
+/// is left then, nor what HMAC has made of dk_1.
+#[track_caller]
+fn a_failure_leaves_nothing(role: Role, failure: Failure) {
+    let (room, server) = (Room::new(), Server::holding());
+    let flags: &[&str] = match failure {
+        Failure::TimedOut => &["-o", "0.5"],
+        Failure::Yielded => &["--max-handshakes", "1"],
+        _ => &[],
+    };
+    let daemon = Spiped::new(Ours, role, &room, &Address::any_v4(), server.address());
+    let daemon = daemon.flags(flags).start();
+    let pid = daemon.pid();
+    let locked = || memory::locked(pid).expect("the memory of a child");
+    let key: [u8; 32] = Sha256::digest(room.secret()).into();
+    assert_eq!(locked(), [key], "before the first connection");
+
+    let near = daemon.address().connect().expect("connect");
+    let (socket, side, _plain) = match role {
+        Role::Decrypt => (near, Side::Client, None),
+        Role::Encrypt => (server.accept(), Side::Server, Some(near)),
+    };
+    let mut handshake =
+        Handshake::start(socket, &room.secret(), side, Secrecy::Forward).expect("nonces");
+    let dk1 = handshake.secrets(&[1; 256]).handshake;
+    let mut secrets = Needles::default();
+    for (name, key) in ["dhmac_C", "dhmac_S"].into_iter().zip(dk1.chunks(32)) {
+        secrets.add(name, key);
+        add_hmac(&mut secrets, name, key);
+    }
+    // K, the exponent, and dk_1, which is as long as two of them.
+    wait_until("dk_1 is there, on locked pages", || {
+        let locked = locked();
+        locked.len() == 4 && dk1.chunks(32).all(|half| locked.iter().any(|part| part == half))
+    });
+
+    let mut message = handshake.public();
+    let mut another = None;
+    match failure {
+        Failure::Left => handshake.socket().shutdown(Shutdown::Both).expect("shutdown"),
+        Failure::Reset => handshake.socket().set_linger(Some(Duration::ZERO)).expect("linger"),
+        Failure::WrongKey => message[287] ^= 1,
+        Failure::TooLarge => message = handshake.public_of(&[0xff; 256]),
+        Failure::TimedOut => {}
+        Failure::Yielded => another = Some(daemon.address().connect().expect("connect")),
+    }
+    match failure {
+        Failure::WrongKey | Failure::TooLarge => {
+            handshake.socket().write_all(&message).expect("send");
+        }
+        Failure::Reset => drop(handshake),
+        _ => {}
+    }
+    wait_until("its end is logged", || daemon.log().contains("connection from "));
+    drop(another); // until now it may have had an exponent of its own
+    wait_until("only the key is left on locked pages", || locked() == [key]);
+    let left = memory::search(pid, &secrets).expect("the memory of a child");
+    assert!(left.is_empty(), "{role:?}, {failure:?}: {left:?}");
+    holds_the_key_once(pid, &room);
+}
+
+#[test]
+fn a_handshake_that_fails_leaves_no_secret() {
+    if !support::in_ci() && !memory::readable(Pid::this()) {
+        return support::skip("secrets", "this system does not let us read a process's memory");
+    }
+    for failure in FAILURES {
+        a_failure_leaves_nothing(Role::Decrypt, failure);
+        // Whom we connect to does not yield.
+        if !matches!(failure, Failure::Yielded) {
+            a_failure_leaves_nothing(Role::Encrypt, failure);
+        }
+    }
+}
+
+/// Nor does one that is dropped because the daemon stops, while it goes on for others.
+#[test]
+fn a_handshake_that_is_dropped_leaves_no_secret() {
+    let (scene, mut connection) = Scene::start(Role::Decrypt);
+    let pid = scene.daemon.pid();
+    let locked = || memory::locked(pid).expect("the memory of a child");
+    let stranger = scene.daemon.address().connect().expect("connect");
+    let secret = scene.room.secret();
+    let _handshake =
+        Handshake::start(stranger, &secret, Side::Client, Secrecy::Forward).expect("nonces");
+    wait_until("dk_1 is there", || locked().len() == 4);
+    scene.daemon.signal(Signal::SIGTERM);
+    // The keys of the open connection are elsewhere.
+    wait_until("only the key is left on locked pages", || locked().len() == 1);
+    connection.talk(&[5]);
 }
 
 /// Bytes that are sent at a time. Different numbers of packets go different ways through the code,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::pause::{Pause, Woken};
 use spiped_net::signal::{self, Signal, Signals};
@@ -35,6 +35,8 @@ pub fn main() -> ExitCode {
         .expect("nobody has installed a logger before");
     logger::report_panics();
     memory::keep_private();
+    // Who uses ssh through this can do little about it in the middle of a session.
+    memory::lock_secrets(Level::Debug);
 
     match run(&options) {
         Ok(End::Finished) => ExitCode::SUCCESS,

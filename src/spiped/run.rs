@@ -11,7 +11,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::dns::Refresher;
 use spiped_net::listener::{self, Listener};
@@ -43,6 +43,7 @@ pub fn main() -> ExitCode {
         .expect("nobody has installed a logger before");
     logger::report_panics();
     memory::keep_private();
+    memory::lock_secrets(Level::Debug);
 
     let mut process = Process { logger, starting: None, pidfile: None, has_run: false };
     let end = start_and_run(&options, &mut process);
@@ -129,6 +130,8 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
         }
     };
 
+    // The locks of before have not survived the fork, if there was one.
+    memory::lock_secrets(Level::Warn);
     if let Some(user) = &checked.user {
         user.apply().map_err(|error| of("-u", error))?;
         memory::keep_private();

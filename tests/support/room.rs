@@ -5,6 +5,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 /// The temporary directory of one test.
 pub(crate) struct Room {
     dir: tempfile::TempDir,
@@ -47,10 +49,10 @@ impl Room {
         self.path("wrong-key")
     }
 
-    /// The bytes in the key file: different in every room, so that a daemon of another test
-    /// can never be mistaken for ours.
+    /// The 32 bytes in the key file: different in every room, so that a daemon of another test
+    /// can never be mistaken for ours, and to be found nowhere else.
     pub(crate) fn secret(&self) -> Vec<u8> {
-        format!("the secret of {}\n", self.dir.path().display()).into_bytes()
+        Sha256::digest(self.dir.path().as_os_str().as_encoded_bytes()).to_vec()
     }
 }
 

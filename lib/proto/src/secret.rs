@@ -1,23 +1,24 @@
 //! Bytes that must not be seen, copied or left behind.
 //!
-//! Owns [`Secret`]: a boxed array that stays at the one heap address at which it was created,
-//! is overwritten when dropped, cannot be cloned and never shows in `Debug`. Refuses to know what
-//! the bytes mean; `crypt.rs` does.
+//! Owns [`Secret`]: an array that stays at the one address at which it was created, in memory that
+//! the program may have locked (`lib/vault`), is overwritten when dropped, cannot be cloned and
+//! never shows in `Debug`. Refuses to know what the bytes mean; `crypt.rs` does.
 
 use core::fmt;
 
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use spiped_vault::Slot;
+use zeroize::ZeroizeOnDrop;
 
-/// `N` secret bytes at one heap address, zeroized on drop.
+/// `N` secret bytes at one address, zeroized on drop.
 ///
 /// Moving a `Secret` moves the pointer only, so no copy of the bytes stays behind on the stack.
-pub struct Secret<const N: usize>(Box<[u8; N]>);
+pub struct Secret<const N: usize>(Slot<N>);
 
 impl<const N: usize> Secret<N> {
     /// A secret of zero bytes, to be filled in place.
     #[must_use]
     pub fn zeroed() -> Self {
-        Self(Box::new([0; N]))
+        Self(Slot::zeroed())
     }
 
     /// Creates the secret at its final address and lets `fill` write it there.
@@ -51,12 +52,7 @@ impl<const N: usize> Secret<N> {
     }
 }
 
-impl<const N: usize> Drop for Secret<N> {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
+// The slot wipes itself.
 impl<const N: usize> ZeroizeOnDrop for Secret<N> {}
 
 impl<const N: usize> fmt::Debug for Secret<N> {
