@@ -8,6 +8,7 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use spiped_proto::crypt::dh::public_value;
+use spiped_proto::wire::{DK1_LEN, DK2_LEN, EXPONENT_LEN, NONCE_LEN, PUBLIC_LEN};
 use spiped_proto::{Authenticated, Config, Conn, Entropy, Pfs, Role, Secret, SharedKey, Side};
 
 use crate::node::Node;
@@ -221,12 +222,23 @@ impl World {
     }
 }
 
-/// Has the tables computed that all connections share, which is no connection's memory.
+/// Has made what all connections share, which is no connection's memory: the tables of powers, and
+/// the vault's lists of free slots of each size that a connection has secrets of.
 pub(crate) fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _ = public_value(&Secret::zeroed());
+        slots::<EXPONENT_LEN>();
+        slots::<DK1_LEN>();
+        slots::<DK2_LEN>();
+        slots::<PUBLIC_LEN>();
+        slots::<{ 2 * NONCE_LEN + PUBLIC_LEN }>();
     });
+}
+
+/// As many slots at once as all threads of the tests together may have, and then none.
+fn slots<const N: usize>() {
+    drop((0..256).map(|_| Secret::<N>::zeroed()).collect::<Vec<_>>());
 }
 
 impl Program {
