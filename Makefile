@@ -9,8 +9,8 @@ BINDIR ?= /usr/local/bin
 MAN1DIR ?= /usr/local/share/man/man1
 
 RELEASE = $(CARGO_TARGET_DIR)/release
-PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe
-PAGES = man/spiped.1 man/spipe.1
+PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe $(RELEASE)/spiped-keygen
+PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
 .PHONY: all install uninstall check test soak demo bench timing asan fuzz-smoke clean
 
@@ -32,8 +32,8 @@ install: $(PROGRAMS)
 	    install -m 0644 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
 
 uninstall:
-	rm -f "$(DESTDIR)$(BINDIR)/spiped" "$(DESTDIR)$(BINDIR)/spipe"
-	rm -f "$(DESTDIR)$(MAN1DIR)/spiped.1" "$(DESTDIR)$(MAN1DIR)/spipe.1"
+	for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
+	for from in $(PAGES); do rm -f "$(DESTDIR)$(MAN1DIR)/$${from##*/}"; done
 
 check:
 	$(CARGO) fmt --all --check

@@ -28,9 +28,18 @@ const BUFFER_LEN: usize = 4096;
 ///
 /// One line: what could not be read, why, and what to do.
 pub fn read(source: &KeySource) -> Result<SharedKey, String> {
+    read_for("-k", source)
+}
+
+/// The same for another option than `-k`.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub fn read_for(option: &str, source: &KeySource) -> Result<SharedKey, String> {
     let name = match source {
-        KeySource::File(path) => format!("-k {:?}", path.to_string_lossy()),
-        KeySource::Stdin => "-k - (standard input)".to_owned(),
+        KeySource::File(path) => format!("{option} {:?}", path.to_string_lossy()),
+        KeySource::Stdin => format!("{option} - (standard input)"),
     };
     let opened = match source {
         KeySource::File(path) => File::open(path),
@@ -110,8 +119,7 @@ fn explain(path: Option<&Path>, error: &io::Error) -> String {
         ErrorKind::NotFound => {
             let path = path.display();
             format!(
-                "there is no such file; make one key for both ends with: \
-                 (umask 077; dd if=/dev/urandom bs=32 count=1 of='{path}')"
+                "there is no such file; make one key for both ends with: spiped-keygen '{path}'"
             )
         }
         ErrorKind::PermissionDenied => {
@@ -206,7 +214,7 @@ mod tests {
             text.starts_with(&format!("-k {missing:?}: there is no such file; make")),
             "{text}"
         );
-        assert!(text.contains("dd if=/dev/urandom") && !text.contains('\n'), "{text}");
+        assert!(text.contains("spiped-keygen '/") && !text.contains('\n'), "{text}");
 
         let text = error(dir.path());
         assert!(text.ends_with(": is a directory, expected the key file itself"), "{text}");

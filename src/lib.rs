@@ -1,7 +1,8 @@
-//! What the programs `spiped` and `spipe` are made of, as a library so that tests can reach it.
+//! What the programs `spiped`, `spipe` and `spiped-keygen` are made of, as a library so that tests can reach it.
 
 pub mod blocking;
 pub mod key;
+pub mod keygen;
 pub mod logger;
 pub mod memory;
 pub mod options;

@@ -18,6 +18,7 @@ use log::LevelFilter;
 use spiped_proto::Pfs;
 
 pub use exit::{Exit, Stream};
+pub(crate) use value::KeySourceParser;
 pub use value::{
     DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_ack_timeout, parse_address,
     parse_coalesce, parse_connections, parse_interval, parse_key_source, parse_limit,
@@ -44,7 +45,7 @@ pub struct TunnelArgs {
 
     /// Read the shared key from this file, all of it; - means standard input
     #[arg(short, long, value_name = "FILE", required = true)]
-    #[arg(value_parser = value::KeySourceParser, allow_hyphen_values = true)]
+    #[arg(value_parser = KeySourceParser, allow_hyphen_values = true)]
     pub key_file: KeySource,
 
     /// Make connections to the target from this local address; the port may be left out [default:

@@ -83,7 +83,7 @@ fn describe(error: &clap::Error, command: &Command) -> String {
     let name = shown.map(|shown| short_name(shown, command)).unwrap_or_default();
     let value = string(error, ContextKind::InvalidValue).unwrap_or_default();
     match error.kind() {
-        ErrorKind::UnknownArgument => unknown(shown.unwrap_or_default(), error),
+        ErrorKind::UnknownArgument => unknown(shown.unwrap_or_default(), error, command),
         ErrorKind::ArgumentConflict => conflict(&name, error, command),
         ErrorKind::MissingRequiredArgument => missing(error, command),
         ErrorKind::TooManyValues => format!("{name} takes no value, but got {value:?}"),
@@ -107,9 +107,12 @@ fn expectation(error: &clap::Error) -> Option<String> {
     custom.or_else(|| error.source().map(ToString::to_string))
 }
 
-fn unknown(shown: &str, error: &clap::Error) -> String {
+fn unknown(shown: &str, error: &clap::Error, command: &Command) -> String {
     if !shown.starts_with('-') || shown == "-" {
-        return format!("unexpected argument {shown:?}: everything is set by options");
+        return match command.get_positionals().next() {
+            Some(_) => format!("unexpected argument {shown:?}: one file at a time"),
+            None => format!("unexpected argument {shown:?}: everything is set by options"),
+        };
     }
     let escaped = shown.escape_debug();
     match string(error, ContextKind::SuggestedArg) {

@@ -222,7 +222,7 @@ pub fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
 /// [`parse_key_source`] for clap: file names need not be UTF-8, and clap takes plain functions
 /// for UTF-8 values only.
 #[derive(Clone)]
-pub(super) struct KeySourceParser;
+pub(crate) struct KeySourceParser;
 
 impl TypedValueParser for KeySourceParser {
     type Value = KeySource;

@@ -14,6 +14,12 @@ use subtle::ConstantTimeEq;
 use crate::secret::Secret;
 use crate::wire::{DK1_LEN, DK2_LEN, MAC_LEN, NONCE_LEN, PUBLIC_LEN};
 
+/// Bytes of a key's fingerprint: nobody finds another key with the same 80 bits.
+pub const FINGERPRINT_LEN: usize = 10;
+
+/// What keeps a fingerprint apart from everything else that is computed with K.
+const FINGERPRINT_LABEL: &[u8] = b"spiped key fingerprint v1";
+
 /// K = SHA-256 of the key file: what both ends share.
 #[derive(Debug)]
 pub struct SharedKey(Secret<32>);
@@ -27,6 +33,15 @@ impl SharedKey {
         let mut hasher = KeyHasher::new();
         pieces.into_iter().for_each(|piece| hasher.update(piece));
         hasher.finish()
+    }
+
+    /// What people compare to see that two files hold the same key: the first bytes of
+    /// HMAC-SHA256(K, "spiped key fingerprint v1"). Nobody learns anything of K from it, which is
+    /// why it is no plain hash: that of the file *is* K.
+    #[must_use]
+    pub fn fingerprint(&self) -> [u8; FINGERPRINT_LEN] {
+        let tag = tag(self.0.expose(), FINGERPRINT_LABEL);
+        *tag.first_chunk().expect("a tag is longer")
     }
 }
 
@@ -159,6 +174,15 @@ mod tests {
             hex::encode(k.0.expose()),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_another_implementation() {
+        // Python: hmac.digest(sha256(key), b"spiped key fingerprint v1", "sha256")[:10].
+        let counted: Vec<u8> = (0..32).collect();
+        let print = |key: &[u8]| hex::encode(SharedKey::from_pieces([key]).fingerprint());
+        assert_eq!(print(b"abc"), "7ab36fcbcc6425d671e9");
+        assert_eq!(print(&counted), "42e4287351807564cfb9");
     }
 
     #[test]
