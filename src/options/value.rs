@@ -181,7 +181,7 @@ fn strip_hex(text: &str) -> Option<&str> {
 // THE PLACE TO CONVERT: the text becomes an address in main, which says in its error which option
 // it came from; only what needs no knowledge of address families is refused here.
 pub fn parse_address(text: &str) -> Result<String, String> {
-    if text.is_empty() {
+    if text.is_empty() || text.contains("://") && !text.starts_with('/') {
         return Err("expected an address: /path, host:port, [ipv4]:port or [ipv6]:port".to_owned());
     }
     if text.starts_with(':') {

@@ -3,9 +3,12 @@
 //! Owns the grammar of `-s`, `-t` and `-b` ([`Address`]) and the step from a name to socket
 //! addresses ([`Endpoint`]) through getaddrinfo. Refuses to retry, to cache and to open sockets.
 //! Looking up blocks, so only start-up and the thread in `dns.rs`, the next file, call it.
-//! Error messages are `addr/error.rs`.
+//! URLs are `addr/web.rs`, error messages `addr/error.rs`.
 
+mod credentials;
 mod error;
+pub(crate) mod url;
+mod web;
 
 use std::fmt;
 use std::io;
@@ -18,11 +21,14 @@ use socket2::{Domain, SockAddr};
 
 use error::{Port, Problem, UNIX_PATH_LIMIT};
 
+pub use credentials::Credentials;
 pub use error::{AddressError, ResolveError};
+pub use web::{Security, WebUrl};
 
 /// An address as the user wrote it, checked for syntax but not yet looked up.
 ///
-/// `Display` gives back exactly what was written, because the default pidfile is named after it.
+/// `Display` gives back exactly what was written, because the default pidfile is named after it;
+/// of a URL all but user and password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
     written: String,
@@ -43,10 +49,12 @@ pub enum Form {
         /// Everything after it: a number up to 65535 or a service name.
         service: String,
     },
+    /// `ws://`, `wss://` or `ws+unix://`: a WebSocket.
+    Web(Box<WebUrl>),
 }
 
 impl Address {
-    /// Reads an address to listen on or to connect to; the port is required.
+    /// Reads an address to listen on or to connect to; the port is required, except in a URL.
     ///
     /// The port ends at the last colon. In brackets there is only an IP address, with a port of 1
     /// to 65535; elsewhere port 0 (any free port) and service names are allowed as well.
@@ -55,6 +63,12 @@ impl Address {
     ///
     /// Says what is wrong with the text and which forms there are.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
+        // What begins with a slash is a path, whatever it is called.
+        if let Some((scheme, rest)) = url::split_scheme(text) {
+            return WebUrl::parse(&scheme, rest)
+                .map(|(url, written)| Self { written, form: Form::Web(Box::new(url)) })
+                .map_err(|problem| AddressError::new(&url::shown(text), Problem::Url(problem)));
+        }
         parse_form(text, Port::Required)
             .map(|form| Self { written: text.to_owned(), form })
             .map_err(|problem| AddressError::new(text, problem))
@@ -68,6 +82,10 @@ impl Address {
     ///
     /// As for [`Address::parse`].
     pub fn parse_bind(text: &str) -> Result<Self, AddressError> {
+        if url::split_scheme(text).is_some() {
+            let problem = "a URL is no local address; expected host, host:port or [IP]:port";
+            return Err(AddressError::new(&url::shown(text), Problem::Url(problem.to_owned())));
+        }
         parse_form(text, Port::Optional)
             .map(|form| Self { written: text.to_owned(), form })
             .map_err(|problem| AddressError::new(text, problem))
@@ -79,10 +97,25 @@ impl Address {
         &self.form
     }
 
+    /// What the address says of a WebSocket, if it is a URL.
+    #[must_use]
+    pub fn web(&self) -> Option<&WebUrl> {
+        match &self.form {
+            Form::Web(url) => Some(url),
+            Form::Unix(_) | Form::Ip(_) | Form::Name { .. } => None,
+        }
+    }
+
+    /// The address of the socket: the one beneath a WebSocket, or else this one.
+    #[must_use]
+    pub fn socket(&self) -> &Self {
+        self.web().map_or(self, WebUrl::beneath)
+    }
+
     /// Whether the answer of [`Address::resolve`] may change with time.
     #[must_use]
     pub fn is_name(&self) -> bool {
-        matches!(self.form, Form::Name { .. })
+        matches!(self.socket().form, Form::Name { .. })
     }
 
     /// All endpoints behind the address: never empty, without duplicates, in the resolver's order.
@@ -99,6 +132,7 @@ impl Address {
             Form::Name { host, service } => {
                 look_up(host, service).map_err(|reason| ResolveError::new(self, reason))
             }
+            Form::Web(url) => url.beneath().resolve(),
         }
     }
 }

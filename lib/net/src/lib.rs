@@ -13,6 +13,7 @@ pub mod limits;
 pub mod listener;
 pub mod lock;
 pub mod pause;
+pub mod proxy;
 pub mod rate;
 mod ready;
 mod relay;

@@ -43,6 +43,8 @@ pub(super) enum Problem {
     BadBrackets,
     BadIp(String),
     BadPort(String, Port),
+    /// What is wrong with a URL, and what was expected.
+    Url(String),
 }
 
 impl fmt::Display for AddressError {
@@ -74,6 +76,7 @@ impl fmt::Display for AddressError {
             Problem::BadPort(port, Port::Optional) => {
                 write!(f, "bad port {port:?}; expected a number from 0 to 65535, or no port")
             }
+            Problem::Url(problem) => f.write_str(problem),
         }
     }
 }
