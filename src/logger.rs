@@ -89,6 +89,12 @@ impl Logger {
         self.writer.start_thread()
     }
 
+    /// From now on a line written directly to standard error, a terminal, takes the place of what
+    /// somebody else draws in its last line, again and again.
+    pub fn replace_line(&self) {
+        self.writer.replace_line();
+    }
+
     /// Sends every later message to syslog, which is opened now and opened again whenever its
     /// server was restarted. No thread is needed: the socket never blocks.
     pub fn switch_to_syslog(&self) {

@@ -11,6 +11,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout};
 use super::line::{self, Style};
 use super::syslog::{self, Syslog};
 use crate::blocking;
+
+/// Makes a terminal forget the line that it is in.
+const REPLACE: &str = "\r\x1b[K";
 
 /// How long the thread lets lines gather when it is woken: nobody who reads along notices, and many
 /// connections share one wake-up and one write.
@@ -42,6 +46,8 @@ struct Shared {
     program: &'static str,
     style: Style,
     stderr: BorrowedFd<'static>,
+    /// Something else draws a line on the terminal, which a line of the log takes the place of.
+    replaces: AtomicBool,
     state: Mutex<State>,
     /// A line was queued.
     queued: Condvar,
@@ -94,6 +100,7 @@ impl Writer {
             program,
             style,
             stderr,
+            replaces: AtomicBool::new(false),
             state: Mutex::new(state),
             queued: Condvar::new(),
             enough: Condvar::new(),
@@ -103,6 +110,10 @@ impl Writer {
 
     pub(super) fn write(&self, level: Level, text: &Arguments<'_>) {
         self.0.write(level, text);
+    }
+
+    pub(super) fn replace_line(&self) {
+        self.0.replaces.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn start_thread(&self) -> io::Result<()> {
@@ -181,7 +192,8 @@ impl Shared {
             Way::Queue => *lost += 1,
             Way::Direct(terminal) => {
                 let fd = terminal.as_ref().map_or(self.stderr, AsFd::as_fd);
-                let send = |line: &str| write_if_ready(fd, line.as_bytes());
+                let replace = if self.replaces.load(Ordering::Relaxed) { REPLACE } else { "" };
+                let send = |line: &str| write_if_ready(fd, format!("{replace}{line}").as_bytes());
                 self.write_now(self.style, level, text, lost, send);
             }
             Way::Syslog(syslog) => {

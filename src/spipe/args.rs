@@ -29,6 +29,15 @@ key; what comes back is decrypted and written to standard output.";
 struct Args {
     #[command(flatten)]
     tunnel: TunnelArgs,
+
+    /// Shake hands with the target, say in a line how that went, and exit with 0 if it went well;
+    /// carry no data
+    #[arg(long, display_order = 898, conflicts_with = "progress")]
+    check: bool,
+
+    /// Show bytes, rate and time on standard error, if that is a terminal [default: do not]
+    #[arg(long, display_order = 898)]
+    progress: bool,
 }
 
 /// What `spipe` was asked to do, checked.
@@ -54,6 +63,10 @@ pub struct Options {
     pub coalesce: Duration,
     /// Enter the sandbox: no --no-sandbox.
     pub sandbox: bool,
+    /// --check.
+    pub check: bool,
+    /// --progress.
+    pub progress: bool,
     /// --log-level.
     pub log_level: Option<LevelFilter>,
 }
@@ -74,7 +87,7 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let Args { tunnel } = options::parse(PROGRAM, words)?;
+    let Args { tunnel, check, progress } = options::parse(PROGRAM, words)?;
     Ok(Options {
         pfs: tunnel.pfs(),
         keepalive: !tunnel.no_keepalive,
@@ -86,6 +99,8 @@ where
         ack_timeout: options::limit(tunnel.ack_timeout),
         coalesce: tunnel.coalesce,
         sandbox: !tunnel.no_sandbox,
+        check,
+        progress,
         log_level: tunnel.log_level,
     })
 }
@@ -127,6 +142,8 @@ mod tests {
             ack_timeout: None,
             coalesce: Duration::ZERO,
             sandbox: true,
+            check: false,
+            progress: false,
             log_level: None,
         };
         assert_eq!(parse(&["-t", "h:1", "-k", "key"]), Ok(expected));

@@ -13,13 +13,16 @@ use log::{Level, LevelFilter};
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::pause::{Pause, Woken};
 use spiped_net::signal::{self, Signal, Signals};
-use spiped_net::{EventLoop, OnTerminate, Outcome, Settings};
+use spiped_net::{EventLoop, Outcome, Purpose, Settings};
 use spiped_proto::Role;
 
 use super::args::{self, Options};
+use super::check;
+use super::progress::Progress;
 use super::stdio::Stdio;
+use crate::logger::{self, Logger};
 use crate::sandbox::{self, Needs};
-use crate::{key, logger, memory};
+use crate::{key, memory};
 
 /// How long the last lines of the log may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -31,14 +34,14 @@ pub fn main() -> ExitCode {
         Ok(options) => options,
         Err(exit) => return exit.report(),
     };
-    logger::init("spipe", options.log_level, LevelFilter::Warn)
+    let logger = logger::init("spipe", options.log_level, LevelFilter::Warn)
         .expect("nobody has installed a logger before");
     logger::report_panics();
     memory::keep_private();
     // Who uses ssh through this can do little about it in the middle of a session.
     memory::lock_secrets(Level::Debug);
 
-    match run(&options) {
+    match run(&options, logger) {
         Ok(End::Finished) => ExitCode::SUCCESS,
         Ok(End::Failed) => ExitCode::FAILURE,
         // As C's: told to stop, it has stopped.
@@ -53,54 +56,36 @@ pub fn main() -> ExitCode {
 }
 
 /// How the connection ended.
-enum End {
+pub(super) enum End {
     Finished,
     /// The user has been told why.
     Failed,
     Signal(Signal),
 }
 
-/// Runs until both directions have ended, or a signal comes.
-fn run(options: &Options) -> Result<End, String> {
-    let target = Address::parse(&options.target).map_err(|error| format!("-t {error}"))?;
-    let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
-    let bind = bind.map_err(|error| format!("-b {error}"))?;
-    let key = key::read(&options.key_file)?;
-    let targets = target.resolve().map_err(|error| format!("-t: {error}"))?;
-    let bind: Vec<Endpoint> = match bind {
-        Some(address) => address.resolve().map_err(|error| format!("-b: {error}"))?,
-        None => Vec::new(),
-    };
-
-    let (mut event_loop, stdio) = EventLoop::new(Settings {
-        role: Role::Encrypt,
-        pfs: options.pfs,
-        keys: vec![key],
-        targets,
-        bind,
-        timeout: Some(options.timeout),
-        coalesce: options.coalesce,
-        keepalive: options.keepalive,
-        idle_timeout: options.idle_timeout,
-        ack_timeout: options.ack_timeout,
-        drain_timeout: None, // SIGTERM ends it at once
-        max_connections: 1,
-        max_handshakes: usize::MAX, // nobody comes to us
-        on_terminate: OnTerminate::Stop,
-    })
-    .and_then(|mut event_loop| {
-        event_loop.watch(Signals::new()?)?;
-        let dev_null = Stdio::open_dev_null()?;
-        if options.sandbox {
-            sandbox::enter(&Needs::default());
-        } else {
-            sandbox::stay_out();
-        }
-        let (stdio, plain) = Stdio::start(dev_null)?;
-        event_loop.adopt(plain)?;
-        Ok((event_loop, stdio))
-    })
-    .map_err(|error| format!("cannot set up the connection: {error}"))?;
+/// Runs until both directions have ended, a check is done, or a signal comes.
+fn run(options: &Options, logger: &Logger) -> Result<End, String> {
+    let settings = settings(options)?;
+    let (mut event_loop, stdio) = EventLoop::new(settings)
+        .and_then(|mut event_loop| {
+            event_loop.watch(Signals::new()?)?;
+            let dev_null = Stdio::open_dev_null()?;
+            if options.sandbox {
+                sandbox::enter(&Needs::default());
+            } else {
+                sandbox::stay_out();
+            }
+            if options.check {
+                return Ok((event_loop, None));
+            }
+            let (stdio, plain) = Stdio::start(dev_null)?;
+            event_loop.adopt(plain)?;
+            Ok((event_loop, Some(stdio)))
+        })
+        .map_err(|error| format!("cannot set up the connection: {error}"))?;
+    let Some(stdio) = stdio else { return check::run(event_loop, &options.target) };
+    // Draws until it is dropped, its last line then.
+    let _progress = options.progress.then(|| Progress::start(stdio.counts(), logger)).flatten();
 
     let outcome =
         event_loop.run().map_err(|error| format!("waiting for events failed: {error}"))?;
@@ -116,6 +101,35 @@ fn run(options: &Options) -> Result<End, String> {
     // The loop has said why, before stdout was closed.
     let failed = reason.is_some_and(|reason| !reason.is_clean());
     Ok(if failed { End::Failed } else { End::Finished })
+}
+
+/// What the loop is to do; reads the key and looks up names.
+fn settings(options: &Options) -> Result<Settings, String> {
+    let target = Address::parse(&options.target).map_err(|error| format!("-t {error}"))?;
+    let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
+    let bind = bind.map_err(|error| format!("-b {error}"))?;
+    let key = key::read(&options.key_file)?;
+    let targets = target.resolve().map_err(|error| format!("-t: {error}"))?;
+    let bind: Vec<Endpoint> = match bind {
+        Some(address) => address.resolve().map_err(|error| format!("-b: {error}"))?,
+        None => Vec::new(),
+    };
+    Ok(Settings {
+        role: Role::Encrypt,
+        pfs: options.pfs,
+        keys: vec![key],
+        targets,
+        bind,
+        timeout: Some(options.timeout),
+        coalesce: options.coalesce,
+        keepalive: options.keepalive,
+        idle_timeout: options.idle_timeout,
+        ack_timeout: options.ack_timeout,
+        drain_timeout: None, // SIGTERM ends it at once
+        max_connections: 1,
+        max_handshakes: usize::MAX, // nobody comes to us
+        purpose: if options.check { Purpose::Check } else { Purpose::Pipe },
+    })
 }
 
 /// Waits until stdout has every byte that was received, or a signal comes: whoever reads it may

@@ -11,6 +11,8 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -22,10 +24,20 @@ const BLOCK_LEN: usize = 64 * 1024;
 /// How long an error message may take to be written when the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+/// Bytes so far, for whoever looks on.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// From standard input, on their way.
+    pub sent: AtomicU64,
+    /// Written to standard output.
+    pub received: AtomicU64,
+}
+
 /// The two threads beside the event loop.
 #[derive(Debug)]
 pub struct Stdio {
     stdout: JoinHandle<()>,
+    counts: Arc<Counts>,
 }
 
 impl Stdio {
@@ -54,8 +66,10 @@ impl Stdio {
         let (ours, event_loops) = UnixStream::pair()?;
         event_loops.set_nonblocking(true)?;
         let from_stdin = ours.try_clone()?;
+        let counts = Arc::<Counts>::default();
+        let (output, input) = (Arc::clone(&counts), Arc::clone(&counts));
         let stdout = thread::Builder::new().name("stdout".to_owned()).spawn(move || {
-            let result = copy_to_output(&ours, io::stdout().as_fd());
+            let result = copy_to_output(&ours, io::stdout().as_fd(), &output.received);
             result.unwrap_or_else(|failure| failure.end_process());
             // The real close, at once, with the number still taken so that nothing else gets it.
             // dup2() with two open descriptors does not fail.
@@ -63,10 +77,16 @@ impl Stdio {
         })?;
         // Not joined: it may wait for input for ever.
         thread::Builder::new().name("stdin".to_owned()).spawn(move || {
-            let result = copy_from_input(io::stdin().as_fd(), &from_stdin);
+            let result = copy_from_input(io::stdin().as_fd(), &from_stdin, &input.sent);
             result.unwrap_or_else(|failure| failure.end_process());
         })?;
-        Ok((Self { stdout }, event_loops))
+        Ok((Self { stdout, counts }, event_loops))
+    }
+
+    /// What the threads have carried.
+    #[must_use]
+    pub fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
     }
 
     /// Waits until every byte that the event loop has written is out and standard output is
@@ -109,7 +129,11 @@ impl Failure {
 }
 
 /// Standard input to the socket, until either ends.
-fn copy_from_input(input: BorrowedFd<'_>, mut socket: &UnixStream) -> Result<(), Failure> {
+fn copy_from_input(
+    input: BorrowedFd<'_>,
+    mut socket: &UnixStream,
+    count: &AtomicU64,
+) -> Result<(), Failure> {
     let mut block = vec![0; BLOCK_LEN];
     loop {
         let n = blocking::read(input, &mut block).map_err(Failure::Input)?;
@@ -122,11 +146,16 @@ fn copy_from_input(input: BorrowedFd<'_>, mut socket: &UnixStream) -> Result<(),
         if socket.write_all(&block[..n]).is_err() {
             return Ok(());
         }
+        count.fetch_add(n as u64, Ordering::Relaxed);
     }
 }
 
 /// The socket to standard output, until the event loop ends it.
-fn copy_to_output(mut socket: &UnixStream, output: BorrowedFd<'_>) -> Result<(), Failure> {
+fn copy_to_output(
+    mut socket: &UnixStream,
+    output: BorrowedFd<'_>,
+    count: &AtomicU64,
+) -> Result<(), Failure> {
     let mut block = vec![0; BLOCK_LEN];
     loop {
         let n = match socket.read(&mut block) {
@@ -142,6 +171,7 @@ fn copy_to_output(mut socket: &UnixStream, output: BorrowedFd<'_>) -> Result<(),
             return Ok(());
         }
         blocking::write_all(output, &block[..n]).map_err(Failure::Output)?;
+        count.fetch_add(n as u64, Ordering::Relaxed);
     }
 }
 
@@ -159,6 +189,10 @@ mod tests {
         (0..3_000_000u32).map(|i| (i % 251) as u8).collect()
     }
 
+    fn count() -> AtomicU64 {
+        AtomicU64::new(0)
+    }
+
     fn read_all(mut from: impl Read) -> Vec<u8> {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).unwrap();
@@ -173,8 +207,9 @@ mod tests {
         for (input, expected) in [(file, payload()), (File::open("/dev/null").unwrap(), Vec::new())]
         {
             let (ours, event_loops) = UnixStream::pair().unwrap();
-            let thread =
-                thread::spawn(move || copy_from_input(input.as_fd(), &ours).map(|()| ours));
+            let thread = thread::spawn(move || {
+                copy_from_input(input.as_fd(), &ours, &count()).map(|()| ours)
+            });
             assert!(read_all(&event_loops) == expected);
             // Only one direction has ended.
             let ours = thread.join().unwrap().unwrap();
@@ -187,7 +222,8 @@ mod tests {
     fn output_to_a_pipe_arrives_whole() {
         let (ours, mut event_loops) = UnixStream::pair().unwrap();
         let (reader, writer) = io::pipe().unwrap();
-        let output = thread::spawn(move || copy_to_output(&ours, writer.as_fd()).unwrap());
+        let output =
+            thread::spawn(move || copy_to_output(&ours, writer.as_fd(), &count()).unwrap());
         let sender = thread::spawn(move || event_loops.write_all(&payload()).unwrap());
         assert!(read_all(reader) == payload());
         sender.join().unwrap();
@@ -200,7 +236,7 @@ mod tests {
         let (peer, stdout) = UnixStream::pair().unwrap();
         (&event_loops).write_all(b"last words").unwrap();
         event_loops.shutdown(Shutdown::Write).unwrap();
-        copy_to_output(&ours, stdout.as_fd()).unwrap();
+        copy_to_output(&ours, stdout.as_fd(), &count()).unwrap();
         assert_eq!(read_all(&peer), b"last words");
         // The same socket may be standard input: that direction goes on.
         (&peer).write_all(b"x").unwrap();
@@ -214,30 +250,30 @@ mod tests {
         (&event_loops).write_all(b"delivered").unwrap();
         drop(event_loops);
         let mut file = tempfile::tempfile().unwrap();
-        copy_to_output(&ours, file.as_fd()).unwrap();
+        copy_to_output(&ours, file.as_fd(), &count()).unwrap();
         file.rewind().unwrap();
         assert_eq!(read_all(file), b"delivered");
         // And the other direction ends without an error.
         let zeros = File::open("/dev/zero").unwrap();
-        copy_from_input(zeros.as_fd(), &ours).unwrap();
+        copy_from_input(zeros.as_fd(), &ours, &count()).unwrap();
     }
 
     #[test]
     fn what_cannot_be_read_or_written_is_a_failure() {
         let (ours, event_loops) = UnixStream::pair().unwrap();
         let directory = File::open("/").unwrap();
-        let failure = copy_from_input(directory.as_fd(), &ours).unwrap_err();
+        let failure = copy_from_input(directory.as_fd(), &ours, &count()).unwrap_err();
         assert!(matches!(failure, Failure::Input(e) if e.kind() == ErrorKind::IsADirectory));
 
         (&event_loops).write_all(b"x").unwrap();
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let failure = copy_to_output(&ours, full.as_fd()).unwrap_err();
+        let failure = copy_to_output(&ours, full.as_fd(), &count()).unwrap_err();
         assert!(matches!(failure, Failure::Output(e) if e.kind() == ErrorKind::StorageFull));
 
         (&event_loops).write_all(b"x").unwrap();
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let failure = copy_to_output(&ours, writer.as_fd()).unwrap_err();
+        let failure = copy_to_output(&ours, writer.as_fd(), &count()).unwrap_err();
         assert!(matches!(failure, Failure::Output(e) if e.kind() == ErrorKind::BrokenPipe));
     }
 

@@ -17,7 +17,7 @@ use spiped_net::dns::Refresher;
 use spiped_net::listener::{self, Listener};
 use spiped_net::pause::Pause;
 use spiped_net::signal::{self, Signal, Signals};
-use spiped_net::{EventLoop, OnTerminate, Outcome, Settings, limits};
+use spiped_net::{EventLoop, Outcome, Purpose, Settings, limits};
 use spiped_proto::{Role, SharedKey};
 
 use super::args::{self, Options};
@@ -220,7 +220,7 @@ fn set_up(
         drain_timeout: options.drain_timeout,
         max_connections: options.max_connections.map_or(usize::MAX, NonZeroUsize::get),
         max_handshakes: options.max_handshakes.map_or(usize::MAX, NonZeroUsize::get),
-        on_terminate: OnTerminate::Drain,
+        purpose: Purpose::Serve,
     })
     .map_err(|error| End::Failed(format!("cannot set up the event loop: {error}")))?;
     event_loop

@@ -37,7 +37,7 @@ use crowd::Origin;
 use gate::Gate;
 use places::Places;
 use queue::Queue;
-pub use settings::{OnTerminate, Outcome, Settings};
+pub use settings::{Outcome, Purpose, Settings};
 
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;
@@ -74,7 +74,6 @@ pub struct EventLoop {
     places: Places,
     signals: Option<Signals>,
     refresher: Option<Refresher>,
-    on_terminate: OnTerminate,
     draining: bool,
     drain_timeout: Option<Duration>,
     /// When what is left of a drain is cut short.
@@ -111,7 +110,7 @@ impl EventLoop {
                 keepalive: settings.keepalive,
                 idle_timeout: settings.idle_timeout,
                 ack_timeout: settings.ack_timeout,
-                fails_aloud: settings.on_terminate == OnTerminate::Stop,
+                purpose: settings.purpose,
             },
             scratch: Scratch::new(),
             waiting: 0,
@@ -123,7 +122,6 @@ impl EventLoop {
             places: Places::new(settings.role, settings.max_connections),
             signals: None,
             refresher: None,
-            on_terminate: settings.on_terminate,
             draining: false,
             drain_timeout: settings.drain_timeout,
             drain_until: None,
@@ -389,7 +387,7 @@ impl EventLoop {
     fn take_signals(&mut self, now: Instant) -> Option<Signal> {
         let pending: Vec<Signal> = self.signals.as_mut()?.pending().collect();
         for signal in pending {
-            let drains = signal == Signal::Terminate && self.on_terminate == OnTerminate::Drain;
+            let drains = signal == Signal::Terminate && self.shared.purpose == Purpose::Serve;
             if !drains || self.draining {
                 return Some(signal);
             }
@@ -431,7 +429,7 @@ impl EventLoop {
     /// A signal ends the daemon now: what is cut short must not look finished to either side. The
     /// client goes as C's does, whose last bytes the kernel still delivers: its user has ended it.
     fn kill_all(&mut self, signal: Signal, now: Instant) {
-        if self.on_terminate == OnTerminate::Stop {
+        if self.shared.purpose != Purpose::Serve {
             return;
         }
         say_suppressed(self.strangers.take_suppressed());

@@ -23,5 +23,5 @@ mod token;
 mod transport;
 
 pub use connector::ConnectError;
-pub use event_loop::{EventLoop, OnTerminate, Outcome, Settings};
-pub use relay::EndReason;
+pub use event_loop::{EventLoop, Outcome, Purpose, Settings};
+pub use relay::{EndReason, FailedHandshake};

@@ -15,16 +15,17 @@ use std::io;
 use std::time::Instant;
 
 use mio::event::Event as MioEvent;
-use spiped_proto::{Authenticated, Conn, Entropy, Event, Input, Role, Side};
+use spiped_proto::{Authenticated, Conn, Entropy, Event, Heard, Input, Role, Side};
 
 use crate::addr::Endpoint;
 use crate::connector::{Connector, Progress};
+use crate::event_loop::Purpose;
 use crate::transport::Transport;
 use closing::Closing;
 pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
 use idle::Idle;
-pub use reason::EndReason;
+pub use reason::{EndReason, FailedHandshake};
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
 const READS_PER_TURN: usize = 4;
@@ -424,13 +425,20 @@ impl Relay {
                     if ctx.shared.proto.role == Role::Decrypt {
                         self.ask_for_place(ctx);
                     }
+                    if ctx.shared.purpose == Purpose::Check {
+                        self.close(EndReason::HandshakeDone(authenticated), ctx);
+                    }
                 }
                 Event::EndOfStream(side) => {
                     if let Some(end) = self.end_mut(side) {
                         end.shutdown_write();
                     }
                 }
-                Event::Closed(reason) => self.close(EndReason::Core(reason), ctx),
+                Event::Closed(reason) => {
+                    let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
+                    let role = ctx.shared.proto.role;
+                    self.close(EndReason::from_core(reason, heard, role), ctx);
+                }
             }
         }
     }
@@ -439,7 +447,9 @@ impl Relay {
         if self.closing.is_some() {
             return;
         }
-        if ctx.shared.fails_aloud && !reason.is_clean() {
+        // The client tells its user why it fails, and does so before its plain side hears of the
+        // end: ssh ends its proxy as soon as that closes.
+        if ctx.shared.purpose != Purpose::Serve && !reason.is_clean() {
             match &self.target {
                 Some(target) => log::error!("{target}: {reason}"),
                 None => log::error!("{reason}"),

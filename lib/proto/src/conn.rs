@@ -4,6 +4,7 @@
 //! bytes come from, where they go and what time it is: the caller passes all three in. The contract
 //! is in the crate's documentation; a caller that keeps it is `relay.rs` of the system layer.
 
+mod heard;
 mod reason;
 
 use core::fmt;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use crate::crypt::SharedKey;
 use crate::handshake::{Authenticated, Entropy, Established, Handshake, Pfs, Progress, Role};
 use crate::pipe::{OpenPipe, SealPipe};
+pub use heard::{Heard, Words};
 pub use reason::CloseReason;
 
 /// The two sides between which a connection stands.
@@ -111,7 +113,7 @@ enum State {
         received: Vec<u8>,
     },
     Open(Box<Pipes>),
-    Closed,
+    Closed(Heard),
 }
 
 /// One connection between a plain side and an encrypted one.
@@ -159,7 +161,7 @@ impl Conn {
             (State::Handshake { handshake, received }, Side::Encrypted) => {
                 handshake.awaited_len() - received.len()
             }
-            (State::Handshake { .. }, Side::Plain) | (State::Closed, _) => 0,
+            (State::Handshake { .. }, Side::Plain) | (State::Closed(_), _) => 0,
             (State::Open(_), _) if self.flow(side.other()) == Flow::Open => usize::MAX,
             (State::Open(_), _) => 0,
         }
@@ -177,7 +179,7 @@ impl Conn {
     /// `out`. Then drain [`Self::poll_transmit`] and [`Self::poll_event`].
     pub fn handle_input(&mut self, now: Instant, side: Side, input: Input<'_>, out: &mut Vec<u8>) {
         match (&mut self.state, side, input) {
-            (State::Closed, _, _) => {}
+            (State::Closed(_), _, _) => {}
             (State::Handshake { .. }, Side::Encrypted, Input::Data(data)) => self.shake(data),
             (State::Handshake { .. }, Side::Encrypted, Input::End) => {
                 self.close(CloseReason::EndInHandshake);
@@ -238,7 +240,7 @@ impl Conn {
         match &self.state {
             State::Handshake { .. } => self.deadline,
             State::Open(pipes) => pipes.seal.flush_at(),
-            State::Closed => None,
+            State::Closed(_) => None,
         }
     }
 
@@ -259,7 +261,19 @@ impl Conn {
     pub fn bytes(&self) -> (u64, u64) {
         match &self.state {
             State::Open(pipes) => (pipes.seal.bytes(), pipes.open.bytes()),
-            State::Handshake { .. } | State::Closed => self.counted,
+            State::Handshake { .. } | State::Closed(_) => self.counted,
+        }
+    }
+
+    /// What the peer has said at the beginning, also after the end. See [`CloseReason::is_handshake`].
+    #[must_use]
+    pub fn heard(&self) -> Heard {
+        match &self.state {
+            State::Handshake { handshake, received } => {
+                Heard::from_nonce(handshake.peer_nonce().map_or(received, |nonce| nonce))
+            }
+            State::Open(_) => Heard::Nonce,
+            State::Closed(heard) => *heard,
         }
     }
 
@@ -271,8 +285,8 @@ impl Conn {
         if received.len() < awaited {
             return;
         }
-        let State::Handshake { handshake, received } =
-            core::mem::replace(&mut self.state, State::Closed)
+        let closed = State::Closed(self.heard());
+        let State::Handshake { handshake, received } = core::mem::replace(&mut self.state, closed)
         else {
             return;
         };
@@ -344,7 +358,7 @@ impl Conn {
 
     fn close(&mut self, reason: CloseReason) {
         self.counted = self.bytes();
-        self.state = State::Closed;
+        self.state = State::Closed(self.heard());
         self.deadline = None;
         self.events.push(Event::Closed(reason));
     }

@@ -150,6 +150,17 @@ impl Handshake {
         }
     }
 
+    /// The peer's nonce, once it is here.
+    pub(crate) fn peer_nonce(&self) -> Option<&[u8; NONCE_LEN]> {
+        match self {
+            Self::AwaitNonce(_) => None,
+            Self::AwaitPublic(state) => Some(match state.setup.role {
+                Role::Encrypt => &state.nonces.server,
+                Role::Decrypt => &state.nonces.client,
+            }),
+        }
+    }
+
     /// Takes the awaited message, of [`Self::awaited_len`] bytes, and appends our answer to `out`.
     pub(crate) fn handle_message(
         self,

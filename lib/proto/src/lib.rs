@@ -57,7 +57,7 @@ mod pipe;
 mod secret;
 pub mod wire;
 
-pub use conn::{CloseReason, Config, Conn, Event, Input, Side};
+pub use conn::{CloseReason, Config, Conn, Event, Heard, Input, Side, Words};
 pub use crypt::packet::PacketError;
 pub use crypt::{KeyHasher, SharedKey};
 pub use handshake::{Authenticated, Entropy, HandshakeError, Pfs, Role};

@@ -8,13 +8,15 @@ use crate::addr::Endpoint;
 use crate::relay::EndReason;
 use crate::signal::Signal;
 
-/// What SIGTERM means to the program.
+/// What the loop is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnTerminate {
-    /// `spiped`: accept no more, and go on until the connections there are have ended.
-    Drain,
-    /// `spipe`: end at once.
-    Stop,
+pub enum Purpose {
+    /// `spiped`: any number of connections. SIGTERM lets those there are come to their ends.
+    Serve,
+    /// `spipe`: one connection, whose user is told why it fails. SIGTERM ends it at once.
+    Pipe,
+    /// `spipe --check`: the same, but it is over when its handshake is.
+    Check,
 }
 
 /// What the loop is to do.
@@ -48,8 +50,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// `--max-handshakes`: how many others there may be on the decrypting side, at least one.
     pub max_handshakes: usize,
-    /// What SIGTERM means.
-    pub on_terminate: OnTerminate,
+    /// What it is all for.
+    pub purpose: Purpose,
 }
 
 /// Why the loop has ended.

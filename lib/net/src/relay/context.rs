@@ -10,6 +10,7 @@ use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
 use spiped_proto::{Config, Side};
 
 use crate::connector::Route;
+use crate::event_loop::Purpose;
 use crate::token::Source;
 
 /// The most that is read from the encrypted side in one system call: a batch of packets.
@@ -49,9 +50,8 @@ pub(crate) struct Shared {
     pub(crate) idle_timeout: Option<Duration>,
     /// `--ack-timeout`.
     pub(crate) ack_timeout: Option<Duration>,
-    /// The client tells its user why it fails, and does so before its plain side hears of the end:
-    /// ssh ends its proxy as soon as that closes.
-    pub(crate) fails_aloud: bool,
+    /// What the loop is for.
+    pub(crate) purpose: Purpose,
 }
 
 /// What a turn needs besides the connection itself.

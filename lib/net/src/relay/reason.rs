@@ -1,12 +1,12 @@
 //! Why a connection ended, with what happened outside the core.
 //!
-//! Owns the list and how each entry reads in a log. Part of `relay.rs`.
+//! Owns the list, how each entry reads in a log, and the guess at why a handshake failed. Part of `relay.rs`.
 
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use spiped_proto::CloseReason;
+use spiped_proto::{Authenticated, CloseReason, Heard, Role};
 
 use crate::connector::ConnectError;
 use crate::signal::Signal;
@@ -14,8 +14,12 @@ use crate::signal::Signal;
 /// Why a connection ended, with what happened outside the core.
 #[derive(Debug)]
 pub enum EndReason {
-    /// What the core says.
+    /// What the core says of an established connection.
     Core(CloseReason),
+    /// The handshake came to nothing.
+    Handshake(FailedHandshake),
+    /// The handshake succeeded, and no more was wanted (`spipe --check`).
+    HandshakeDone(Authenticated),
     /// The target could not be reached.
     Unreachable(ConnectError),
     /// The system refused a socket or random bytes.
@@ -33,19 +37,36 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// Whether nothing is to be delivered any more: there is nothing yet, or no time.
-    pub(super) fn is_immediate(&self) -> bool {
-        match self {
-            Self::Core(reason) => reason.is_handshake(),
-            Self::Yielded | Self::Stopped | Self::Killed(_) => true,
-            Self::Unreachable(_) | Self::System(_) | Self::NoPlace | Self::Idle(_) => false,
+    pub(super) fn from_core(reason: CloseReason, heard: Heard, role: Role) -> Self {
+        if reason.is_handshake() {
+            Self::Handshake(FailedHandshake { reason, heard, role })
+        } else {
+            Self::Core(reason)
         }
     }
 
-    /// Whether both streams came to their ends, with every byte handed over.
+    /// Whether nothing is to be delivered any more: there is nothing yet, or no time.
+    pub(super) fn is_immediate(&self) -> bool {
+        match self {
+            Self::Handshake(_) | Self::Yielded | Self::Stopped | Self::Killed(_) => true,
+            Self::Core(_)
+            | Self::HandshakeDone(_)
+            | Self::Unreachable(_)
+            | Self::System(_)
+            | Self::NoPlace
+            | Self::Idle(_) => false,
+        }
+    }
+
+    /// Whether all came to its end that was wanted: both streams, with every byte handed over, or
+    /// the handshake.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        matches!(self, Self::Core(reason) if reason.is_clean())
+        match self {
+            Self::Core(reason) => reason.is_clean(),
+            Self::HandshakeDone(_) => true,
+            _ => false,
+        }
     }
 }
 
@@ -53,6 +74,8 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Core(reason) => reason.fmt(f),
+            Self::Handshake(failed) => failed.fmt(f),
+            Self::HandshakeDone(_) => f.write_str("the handshake was all that was wanted"),
             Self::Unreachable(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
             Self::Yielded => f.write_str(
@@ -68,6 +91,47 @@ impl fmt::Display for EndReason {
                 write!(f, "no byte either way for {} s (--idle-timeout)", limit.as_secs_f64())
             }
             Self::Killed(signal) => write!(f, "cut short by {signal}"),
+        }
+    }
+}
+
+/// A handshake that came to nothing.
+#[derive(Debug)]
+pub struct FailedHandshake {
+    /// What the core says.
+    pub reason: CloseReason,
+    /// What the peer had said until then.
+    pub heard: Heard,
+    /// Which end we are.
+    pub role: Role,
+}
+
+impl FailedHandshake {
+    /// The likely cause where the reason alone does not tell it, as the end of a sentence.
+    fn guess(&self) -> &'static str {
+        let hung_up =
+            matches!(self.reason, CloseReason::EndInHandshake | CloseReason::FailedInHandshake(_));
+        match (self.role, self.heard) {
+            // A server that finds our key wrong says nothing: this is what it looks like from here.
+            (Role::Encrypt, Heard::Nonce) if hung_up => " (is the key the same at both ends?)",
+            (Role::Encrypt, Heard::Nonce) => "",
+            (Role::Encrypt, Heard::Nothing) if self.reason == CloseReason::HandshakeTimeout => {
+                ": the peer said nothing (is it an spiped -d, with room for one more connection?)"
+            }
+            (Role::Encrypt, Heard::Text(_)) => "",
+            (Role::Encrypt, _) => " (is it an spiped -d?)",
+            // A client that goes away has its reasons, and one with another key shows it.
+            (Role::Decrypt, _) => "",
+        }
+    }
+}
+
+impl fmt::Display for FailedHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.reason, self.guess())?;
+        match self.heard {
+            Heard::Text(words) => write!(f, " (the peer is no spiped: it says {words})"),
+            _ => Ok(()),
         }
     }
 }

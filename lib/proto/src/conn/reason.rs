@@ -10,9 +10,6 @@ use super::Side;
 use crate::crypt::packet::PacketError;
 use crate::handshake::HandshakeError;
 
-/// A peer that finds our key wrong says nothing: this is what it looks like from here.
-const SAME_KEY: &str = " (is the key the same at both ends?)";
-
 /// Why a connection ended. Each connection ends with exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,11 +71,9 @@ impl fmt::Display for CloseReason {
             Self::Handshake(error) => write!(f, "handshake refused: {error}"),
             Self::HandshakeTimeout => f.write_str("handshake not completed in time"),
             Self::EndInHandshake => {
-                write!(f, "the peer ended the connection during the handshake{SAME_KEY}")
+                f.write_str("the peer ended the connection during the handshake")
             }
-            Self::FailedInHandshake(kind) => {
-                write!(f, "the handshake failed: {kind}{SAME_KEY}")
-            }
+            Self::FailedInHandshake(kind) => write!(f, "the handshake failed: {kind}"),
             Self::BadPacket { number, error } => write!(f, "packet {number} {error}"),
             Self::CutInPacket { number, received } => {
                 write!(

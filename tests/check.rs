@@ -1,0 +1,221 @@
+//! `spipe --check`: what it says of peers that are as they should be, and of those that are not.
+//!
+//! It owns the one line and the exit status. Next: `progress.rs`.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::process::Command;
+
+use socket2::Socket;
+
+use support::process::{Finished, Role, Spiped, run, spipe};
+use support::{Address, Implementation, Implementation::Ours, Room, Server, wait_until};
+
+/// A check, run to its end.
+#[track_caller]
+fn check(room: &Room, target: &Address, flags: &[&str]) -> Finished {
+    run(spipe(Ours, room, target).arg("--check").args(flags), b"")
+}
+
+/// Status 0, one line on standard output and none on standard error; returns the line.
+#[track_caller]
+fn succeeds(finished: &Finished) -> String {
+    let said = String::from_utf8(finished.stdout.clone()).expect("UTF-8");
+    assert_eq!((finished.status.code(), finished.stderr.as_str()), (Some(0), ""), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said.trim_end().to_owned()
+}
+
+/// Status 1, one line on standard error and none on standard output; returns the line.
+#[track_caller]
+fn fails(finished: &Finished) -> String {
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert_eq!(String::from_utf8_lossy(&finished.stdout), "");
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
+    finished.stderr.trim_end().to_owned()
+}
+
+/// What a check says of an spiped of this make, with all combinations of forward secrecy.
+fn all_is_well(implementation: Implementation) {
+    for (theirs, ours, with) in
+        [(None, None, true), (Some("-f"), None, false), (None, Some("-f"), false)]
+    {
+        let (room, server) = (Room::new(), Server::holding());
+        let daemon =
+            Spiped::new(implementation, Role::Decrypt, &room, &Address::any_v4(), server.address())
+                .flags(theirs.as_slice())
+                .start();
+        let said = succeeds(&check(&room, daemon.address(), ours.as_slice()));
+        let (first, rest) = said.split_once(": handshake done in ").expect("how long it took");
+        assert_eq!(first, format!("{} has the same key", daemon.address().spec()));
+        let (time, rest) = rest.split_once(" ms, ").expect("milliseconds");
+        assert!(time.parse::<f64>().is_ok_and(|time| time > 0.0), "{said}");
+        assert_eq!(rest, if with { "with forward secrecy" } else { "without forward secrecy" });
+        // The target hears that there is nothing to hear, if it was contacted at all.
+        let mut target = server.accept();
+        let mut byte = [0];
+        assert_eq!(target.read(&mut byte).expect("an end, not a reset"), 0);
+    }
+}
+
+#[test]
+fn an_spiped_with_the_same_key_is_well() {
+    all_is_well(Ours);
+}
+
+#[test]
+fn a_c_spiped_with_the_same_key_is_well() {
+    if support::peer::have_c("a_c_spiped_with_the_same_key_is_well") {
+        all_is_well(Implementation::C);
+    }
+}
+
+#[test]
+fn a_unix_socket_is_checked_as_well() {
+    let (room, server) = (Room::new(), Server::holding());
+    let source = Address::Unix(room.path("socket"));
+    let _daemon = Spiped::new(Ours, Role::Decrypt, &room, &source, server.address()).start();
+    succeeds(&check(&room, &source, &[]));
+}
+
+fn a_wrong_key_is_named(implementation: Implementation) {
+    let (room, server) = (Room::new(), Server::holding());
+    let any = Address::any_v4();
+    let daemon = Spiped::new(implementation, Role::Decrypt, &room, &any, server.address())
+        .key(&room.wrong_key())
+        .start();
+    let said = fails(&check(&room, daemon.address(), &[]));
+    assert!(said.contains(&format!(":{}: the ", daemon.address().port())), "{said}");
+    assert!(said.ends_with("(is the key the same at both ends?)"), "{said}");
+}
+
+#[test]
+fn another_key_is_the_likely_reason() {
+    a_wrong_key_is_named(Ours);
+}
+
+#[test]
+fn another_key_is_the_likely_reason_with_c() {
+    if support::peer::have_c("another_key_is_the_likely_reason_with_c") {
+        a_wrong_key_is_named(Implementation::C);
+    }
+}
+
+#[test]
+fn forward_secrecy_that_is_asked_for_and_not_there_is_a_failure() {
+    let (room, server) = (Room::new(), Server::holding());
+    let any = Address::any_v4();
+    let daemon =
+        Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).flags(&["-f"]).start();
+    let said = fails(&check(&room, daemon.address(), &["-g"]));
+    assert!(said.contains("handshake refused: the peer does without forward secrecy"), "{said}");
+}
+
+/// What a check says of a server that gives each connection to `serve`.
+#[track_caller]
+fn stranger(serve: impl Fn(Socket) + Clone + Send + 'static, flags: &[&str]) -> String {
+    let server = Server::each_at(&Address::any_v4(), serve);
+    fails(&check(&Room::new(), server.address(), flags))
+}
+
+#[test]
+fn another_protocol_is_recognised_by_its_words() {
+    // As web servers do with a request that is none.
+    let said = stranger(
+        |mut socket| {
+            let _ = socket.read(&mut [0; 4096]);
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+        },
+        &[],
+    );
+    let expected = r#"(the peer is no spiped: it says "HTTP/1.1 400 Bad Request")"#;
+    assert!(said.ends_with(expected), "{said}");
+
+    // As others do, before they have heard anything: a short greeting, and then they wait.
+    let said = stranger(
+        |mut socket| {
+            let _ = socket.write_all(b"220 mail ready\r\n");
+            let _ = socket.read_to_end(&mut Vec::new());
+        },
+        &["-o", "0.3"],
+    );
+    assert!(said.contains("handshake not completed in time"), "{said}");
+    assert!(said.ends_with(r#"(the peer is no spiped: it says "220 mail ready")"#), "{said}");
+
+    // Binary, and shorter than what an spiped says first: an alert of TLS.
+    let said = stranger(
+        |mut socket| {
+            let _ = socket.read(&mut [0; 4096]);
+            let _ = socket.write_all(b"\x15\x03\x01\x00\x02\x02\x46");
+        },
+        &[],
+    );
+    assert!(
+        said.ends_with("the peer ended the connection during the handshake (is it an spiped -d?)")
+    );
+}
+
+#[test]
+fn an_echo_is_no_peer() {
+    let said = stranger(support::servers::echo, &[]);
+    assert!(said.ends_with("handshake refused: the peer does not hold our key"), "{said}");
+}
+
+#[test]
+fn who_hangs_up_at_once_is_no_peer() {
+    let said = stranger(drop, &[]);
+    assert!(said.ends_with("(is it an spiped -d?)"), "{said}");
+}
+
+#[test]
+fn silence_is_given_up() {
+    let said = stranger(|mut socket| drop(socket.read_to_end(&mut Vec::new())), &["-o", "0.3"]);
+    let expected = "handshake not completed in time: the peer said nothing \
+                    (is it an spiped -d, with room for one more connection?)";
+    assert!(said.ends_with(expected), "{said}");
+}
+
+#[test]
+fn what_cannot_be_reached_is_said() {
+    let room = Room::new();
+    let said = fails(&check(&room, &Address::unused(), &[]));
+    assert!(said.contains("cannot connect to ") && said.contains("refused"), "{said}");
+
+    let said = fails(&check(&room, &Address::Unix(room.path("nothing")), &[]));
+    assert!(said.contains("cannot connect to ") && said.contains("No such file"), "{said}");
+
+    let mut lost = Command::new(Ours.path(support::Program::Spipe));
+    lost.args(["--check", "-t", "no-such-host.invalid:1", "-k"]).arg(room.key());
+    let said = fails(&run(lost.env_remove("RUST_LOG"), b""));
+    assert!(said.starts_with("spipe: error: -t: "), "{said}");
+    assert!(said.contains("no-such-host.invalid"), "{said}");
+}
+
+#[test]
+fn being_stopped_is_no_success() {
+    use nix::sys::signal::{Signal, kill};
+    let (room, silent) = (Room::new(), Server::holding());
+    let mut command = spipe(Ours, &room, silent.address());
+    let mut child = command
+        .args(["--check", "-o", "inf"])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("spawn");
+    let log = support::process::Log::read(child.stderr.take().expect("stderr is piped"));
+    // It reacts to signals before it connects.
+    let _held = silent.accept();
+    kill(support::process::pid_of(&child), Signal::SIGTERM).expect("spipe runs");
+    assert_eq!(support::process::wait_for(&mut child).code(), Some(1), "{}", log.text());
+}
+
+#[test]
+fn a_check_leaves_one_line_in_the_log_of_the_peer() {
+    let (room, server) = (Room::new(), Server::echo());
+    let any = Address::any_v4();
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).start();
+    succeeds(&check(&room, daemon.address(), &[]));
+    let line = "0 bytes encrypted, 0 bytes decrypted";
+    wait_until("the line", || daemon.log().contains(line));
+    assert!(daemon.log().contains(": finished"), "{}", daemon.log());
+}
