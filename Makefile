@@ -7,9 +7,11 @@ CARGO_TARGET_DIR ?= target
 DESTDIR ?=
 BINDIR ?= /usr/local/bin
 MAN1DIR ?= /usr/local/share/man/man1
+UNITDIR ?= /usr/local/lib/systemd/system
 
 RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe $(RELEASE)/spiped-keygen
+UNITS = dist/systemd/spiped@.service dist/systemd/spiped@.socket
 PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
 .PHONY: all install uninstall check test soak demo bench timing asan fuzz-smoke clean
@@ -30,10 +32,16 @@ install: $(PROGRAMS)
 	    install -m 0755 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
 	set -e; for from in $(PAGES); do to="$(DESTDIR)$(MAN1DIR)/$${from##*/}"; \
 	    install -m 0644 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
+	set -e; test -z "$(UNITDIR)" || for from in $(UNITS); do \
+	    to="$(DESTDIR)$(UNITDIR)/$${from##*/}"; install -d "$(DESTDIR)$(UNITDIR)"; \
+	    sed 's|/usr/bin/|$(BINDIR)/|' "$$from" >"$$to.new"; chmod 0644 "$$to.new"; \
+	    mv -f "$$to.new" "$$to"; done
 
 uninstall:
 	for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
 	for from in $(PAGES); do rm -f "$(DESTDIR)$(MAN1DIR)/$${from##*/}"; done
+	test -z "$(UNITDIR)" || for from in $(UNITS); do \
+	    rm -f "$(DESTDIR)$(UNITDIR)/$${from##*/}"; done
 
 check:
 	$(CARGO) fmt --all --check

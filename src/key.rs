@@ -48,6 +48,9 @@ pub fn read_for(option: &str, source: &KeySource) -> Result<SharedKey, String> {
     };
     let read = opened.and_then(|file| {
         let exposed = match source {
+            // A service manager gives a service's user access by a list, which looks like the
+            // group's in the mode.
+            KeySource::File(path) if is_credential(path) => None,
             KeySource::File(_) => exposure(&file)?,
             KeySource::Stdin => None, // whatever it is redirected from is for its owner to know
         };
@@ -76,6 +79,12 @@ pub fn read_for(option: &str, source: &KeySource) -> Result<SharedKey, String> {
         SAFE_LEN.. => {}
     }
     Ok(key)
+}
+
+/// Whether the file is a credential that a service manager has passed: it sees to who reads it.
+fn is_credential(path: &Path) -> bool {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
+    !directory.is_empty() && path.starts_with(directory)
 }
 
 /// Who but its owner can read a file, and its mode. Pipes and the like hold the key for a moment

@@ -4,10 +4,10 @@ mod support;
 
 use support::address::tcp_address;
 use support::kernel::keeps_alive;
-use support::process::{Role, Spiped};
+use support::process::{Role, Spiped, run};
 use support::servers::echo_once;
 use support::tunnel::exchange;
-use support::{Address, DEADLINE, Implementation, Room, Server, holds_within};
+use support::{Address, DEADLINE, Implementation, Room, Server, holds_within, wait_until};
 
 use Implementation::{C, Ours};
 
@@ -92,6 +92,41 @@ fn names_of_hosts() {
     let encrypting =
         Spiped::new(Ours, Role::Encrypt, &room, &any, decrypting.address()).target(&target).start();
     echo_once(&mut encrypting.address().connect().expect("connect"), b"by name");
+}
+
+/// Which of two daemons on one port a connection comes to is the kernel's choice, so some come to
+/// either; and when one of them ends, the other serves all.
+#[test]
+fn two_daemons_share_a_port() {
+    let (room, servers) = (Room::new(), [Server::echo(), Server::echo()]);
+    let source = Address::unused();
+    let daemon =
+        |server: &Server| Spiped::new(Ours, Role::Decrypt, &room, &source, server.address());
+    let shared = |server: &Server| daemon(server).flags(&["--reuse-port"]);
+    let mut first = shared(&servers[0]).start();
+    let _second = shared(&servers[1]).start();
+    let served = || {
+        let secrecy = spiped_peer::Secrecy::None;
+        let stream = source.connect().expect("connect");
+        let mut peer = spiped_peer::Raw::client(stream, &room.secret(), secrecy).expect("served");
+        peer.send(b"x").expect("send");
+        assert_eq!(peer.receive_exactly(1).expect("an echo"), b"x");
+    };
+    wait_until("either has served", || {
+        served();
+        servers.iter().all(|server| server.connections() > 0)
+    });
+
+    // Whoever does not ask for it does not get in between.
+    let alone = run(daemon(&servers[0]).command().arg("-F"), b"");
+    assert_eq!(alone.status.code(), Some(1));
+    assert!(alone.stderr.contains("stop the other program"), "{}", alone.stderr);
+
+    first.signal(nix::sys::signal::Signal::SIGTERM);
+    first.wait();
+    let before = servers[1].connections();
+    (0..8).for_each(|_| served());
+    assert_eq!(servers[1].connections(), before + 8);
 }
 
 #[test]

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Command, CommandFactory, Parser};
 use log::LevelFilter;
+use spiped_net::listener::inherited::PREFIX;
+use spiped_net::listener::{self, Sharing};
 use spiped_proto::{Pfs, Role};
 
 use super::pidfile;
@@ -37,7 +39,8 @@ struct Args {
     role: RoleArgs,
 
     #[arg(
-        help = "Accept connections at this address: /path, host:port, [ipv4]:port or [ipv6]:port"
+        help = "Accept connections at this address: /path, host:port, [ipv4]:port or [ipv6]:port; \
+                systemd:NAME takes the sockets that a socket unit has opened under this name"
     )]
     #[arg(short, long, value_name = "ADDR", required = true)]
     #[arg(value_parser = parse_address, allow_hyphen_values = true)]
@@ -88,6 +91,11 @@ struct Args {
     #[arg(value_parser = parse_limit, allow_hyphen_values = true)]
     drain_timeout: Option<Duration>,
 
+    /// Let other processes of the same user that have this option listen at the same port, too: the
+    /// system deals connections out among them; Linux and FreeBSD only [default: no]
+    #[arg(long, display_order = 898)]
+    reuse_port: bool,
+
     /// Once in the background, write messages to syslog [default: to standard error]
     #[arg(long)]
     syslog: bool,
@@ -128,6 +136,8 @@ pub struct Options {
     pub role: Role,
     /// -s, as written.
     pub source: String,
+    /// Alone at the port of -s: no --reuse-port.
+    pub sharing: Sharing,
     /// -t, as written.
     pub target: String,
     /// -b, as written.
@@ -191,6 +201,17 @@ where
     if args.resolve_once && args.resolve_interval != DEFAULT_INTERVAL {
         return Err(Exit::usage(PROGRAM, "-R cannot be used with -r", &command()));
     }
+    if args.reuse_port && (args.source.starts_with('/') || args.source.starts_with(PREFIX)) {
+        let what = format!(
+            "--reuse-port is for TCP addresses that spiped itself binds, not for -s {:?}",
+            args.source
+        );
+        return Err(Exit::usage(PROGRAM, &what, &command()));
+    }
+    if args.reuse_port && !listener::CAN_SHARE {
+        let what = "--reuse-port needs Linux or FreeBSD, which deal connections out; leave it out";
+        return Err(Exit::usage(PROGRAM, what, &command()));
+    }
     Ok(Options {
         role: if args.role.encrypt { Role::Encrypt } else { Role::Decrypt },
         pfs: args.tunnel.pfs(),
@@ -201,6 +222,7 @@ where
         resolve: (!args.resolve_once).then_some(args.resolve_interval),
         pidfile: args.pidfile.unwrap_or_else(|| pidfile::default_path(&args.source)),
         source: args.source,
+        sharing: if args.reuse_port { Sharing::Shared } else { Sharing::Alone },
         target: args.tunnel.target,
         bind: args.tunnel.bind,
         key_file: args.tunnel.key_file,
@@ -257,6 +279,7 @@ mod tests {
         let expected = Options {
             role: Role::Encrypt,
             source: "/in".to_owned(),
+            sharing: Sharing::Alone,
             target: "host:1".to_owned(),
             bind: None,
             key_file: KeySource::File(PathBuf::from("key")),
@@ -369,6 +392,19 @@ mod tests {
         assert_eq!(refused_with(&["-r", "30", "-R"]), "-R cannot be used with -r");
         assert_eq!(with(&["-r", "60", "-R"]).resolve, None);
         assert_eq!(with(&["-r", "0", "-R"]).resolve, None);
+    }
+
+    #[test]
+    fn only_tcp_ports_are_shared() {
+        let parse =
+            |source: &str| parse(&["-d", "-s", source, "-t", "h:1", "-k", "k", "--reuse-port"]);
+        if listener::CAN_SHARE {
+            assert_eq!(parse("[::]:1").unwrap().sharing, Sharing::Shared);
+        }
+        for source in ["/run/socket", "systemd:web"] {
+            let exit = parse(source).unwrap_err();
+            assert!(exit.text.starts_with("spiped: --reuse-port is for TCP addresses"));
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Looking up the addresses of the command line at start.
+//! What the addresses of the command line stand for at the start.
 //!
-//! Owns `-D`: look-ups that fail are tried again every second, for ever, and a signal still ends
-//! the process. Refuses to look up anything later: the background thread of `dns.rs` in lib/net
+//! Owns the two kinds of `-s`, and `-D`: look-ups that fail are tried again every second, for ever,
+//! and a signal still ends the process. Refuses to look up anything later: the background thread of `dns.rs` in lib/net
 //! does. Next: `run.rs`.
 
 use std::io;
@@ -10,23 +10,96 @@ use std::thread;
 use std::time::Duration;
 
 use spiped_net::addr::{Address, Endpoint};
+use spiped_net::listener::{Listener, inherited};
 use spiped_net::pause::{Pause, Woken};
-use spiped_net::signal::Signal;
+use spiped_net::signal::{Signal, Signals};
+use spiped_net::supervisor::Supervisor;
+
+use super::run::{Checked, End, of};
 
 /// Time between a failed look-up and the next.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a service manager is asked to wait for the next word: the resolver may take half a
+/// minute for a look-up.
+const MORE_TIME: Duration = Duration::from_secs(60);
+
+/// Where the listeners come from.
+pub(super) enum Source {
+    /// We bind them.
+    Address(Address),
+    /// A service manager has passed them.
+    Inherited(Vec<Listener>),
+}
+
+/// To be called before anything is opened: sockets that were passed are open already.
+pub(super) fn check_source(text: &str) -> Result<Source, End> {
+    match text.strip_prefix(inherited::PREFIX) {
+        Some("") => Err(of("-s", format!("{text:?}: expected the name of a socket behind it"))),
+        Some(name) => inherited::take(name).map(Source::Inherited).map_err(|error| of("-s", error)),
+        None => Address::parse(text).map(Source::Address).map_err(|error| of("-s", error)),
+    }
+}
+
+/// What the addresses of the command line have become.
+pub(super) struct Addresses {
+    /// Empty if the listeners are there already.
+    pub(super) sources: Vec<Endpoint>,
+    pub(super) targets: Vec<Endpoint>,
+    pub(super) bind: Vec<Endpoint>,
+}
+
+/// Looks every name up once.
+pub(super) fn look_up(source: &Source, checked: &Checked) -> Result<Addresses, End> {
+    find_all(source, checked, |option, address| once(address).map_err(|error| of(option, error)))
+}
+
+/// Finds what there is to be found, in the order of C.
+fn find_all(
+    source: &Source,
+    checked: &Checked,
+    mut find: impl FnMut(&str, &Address) -> Result<Vec<Endpoint>, End>,
+) -> Result<Addresses, End> {
+    let sources = match source {
+        Source::Address(address) => find("-s", address)?,
+        Source::Inherited(_) => Vec::new(),
+    };
+    Ok(Addresses {
+        sources,
+        targets: find("-t", &checked.target)?,
+        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| find("-b", address))?,
+    })
+}
+
+/// Looks every name up until it is found (`-D`).
+pub(super) fn look_up_patiently(
+    source: &Source,
+    checked: &Checked,
+    signals: Signals,
+    supervisor: Option<&Supervisor>,
+) -> Result<(Addresses, Signals), End> {
+    let cannot_wait = |error| End::Failed(format!("cannot wait for names (-D): {error}"));
+    let mut pause = Pause::new(signals).map_err(cannot_wait)?;
+    let addresses = find_all(source, checked, |option, address| {
+        match until_it_works(option, address, &mut pause, supervisor).map_err(cannot_wait)? {
+            Found::Addresses(endpoints) => Ok(endpoints),
+            Found::Signal(signal) => Err(End::Signal(signal)),
+        }
+    })?;
+    Ok((addresses, pause.into_signals().map_err(cannot_wait)?))
+}
 
 /// Looks the address up once; a failure is final.
 ///
 /// # Errors
 ///
 /// One line that does not name the option.
-pub(super) fn once(address: &Address) -> Result<Vec<Endpoint>, String> {
+fn once(address: &Address) -> Result<Vec<Endpoint>, String> {
     address.resolve().map_err(|error| error.to_string())
 }
 
 /// What a patient look-up has come to.
-pub(super) enum Found {
+enum Found {
     Addresses(Vec<Endpoint>),
     /// A signal came first.
     Signal(Signal),
@@ -37,13 +110,18 @@ pub(super) enum Found {
 /// # Errors
 ///
 /// If the system does not let us wait.
-pub(super) fn until_it_works(
+fn until_it_works(
     option: &str,
     address: &Address,
     pause: &mut Pause,
+    supervisor: Option<&Supervisor>,
 ) -> io::Result<Found> {
-    let mut last_error = None;
+    let mut last_error: Option<String> = None;
     loop {
+        if let Some(supervisor) = supervisor {
+            let reason = last_error.as_deref().unwrap_or("being looked up");
+            supervisor.say_waiting(&format!("{option}: {reason}"), MORE_TIME);
+        }
         // On a thread, because a look-up can take half a minute and no signal would be seen.
         let (sender, answer) = mpsc::channel();
         let (thread_address, waker) = (address.clone(), pause.waker());

@@ -8,21 +8,22 @@
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use log::{Level, LevelFilter};
-use spiped_net::addr::{Address, Endpoint};
+use spiped_net::addr::Address;
 use spiped_net::dns::Refresher;
 use spiped_net::listener::{self, Listener};
-use spiped_net::pause::Pause;
 use spiped_net::signal::{self, Signal, Signals};
+use spiped_net::supervisor::Supervisor;
 use spiped_net::{EventLoop, Outcome, Purpose, Settings, limits};
 use spiped_proto::{Role, SharedKey};
 
 use super::args::{self, Options};
 use super::daemon::{self, Starting, Stderr};
-use super::lookup::{self, Found};
+use super::lookup::{Addresses, Source, check_source, look_up, look_up_patiently};
 use super::pidfile::Pidfile;
 use super::user::UserSpec;
 use crate::logger::{self, Logger};
@@ -45,13 +46,14 @@ pub fn main() -> ExitCode {
     memory::keep_private();
     memory::lock_secrets(Level::Debug);
 
-    let mut process = Process { logger, starting: None, pidfile: None, has_run: false };
+    let mut process =
+        Process { logger, supervisor: None, starting: None, pidfile: None, has_run: false };
     let end = start_and_run(&options, &mut process);
     process.finish(end)
 }
 
 /// How the process ends.
-enum End {
+pub(super) enum End {
     /// Everything is done.
     Done,
     /// It could not start; one line for the user.
@@ -61,15 +63,14 @@ enum End {
 }
 
 /// An error that does not name the option it is about.
-fn of(option: &str, error: impl Display) -> End {
+pub(super) fn of(option: &str, error: impl Display) -> End {
     End::Failed(format!("{option}: {error}"))
 }
 
-/// What the command line and the key file say, before anything is done about it.
-struct Checked {
-    source: Address,
-    target: Address,
-    bind: Option<Address>,
+/// What else the command line and the key file say, before anything is done about it.
+pub(super) struct Checked {
+    pub(super) target: Address,
+    pub(super) bind: Option<Address>,
     user: Option<UserSpec>,
     key: SharedKey,
 }
@@ -78,7 +79,6 @@ fn check(options: &Options) -> Result<Checked, End> {
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let user = options.user.as_deref().map(UserSpec::parse).transpose();
     Ok(Checked {
-        source: Address::parse(&options.source).map_err(|error| of("-s", error))?,
         target: Address::parse(&options.target).map_err(|error| of("-t", error))?,
         bind: bind.map_err(|error| of("-b", error))?,
         user: user.map_err(|error| of("-u", error))?,
@@ -101,7 +101,9 @@ fn start_and_run(options: &Options, process: &mut Process) -> End {
 }
 
 fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
+    let source = check_source(&options.source)?;
     let checked = check(options)?;
+    process.supervisor = Supervisor::from_env();
     if let Err(error) = limits::raise_descriptor_limit() {
         log::warn!("the limit of descriptors stays as it is: {error}");
     }
@@ -116,12 +118,17 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     let early = (options.foreground || patient).then(catch_signals).transpose()?;
     let (addresses, early) = match early {
         Some(signals) if patient => {
-            let (addresses, signals) = look_up_patiently(&checked, signals)?;
-            (addresses, Some(signals))
+            let supervisor = process.supervisor.as_ref();
+            let (found, signals) = look_up_patiently(&source, &checked, signals, supervisor)?;
+            (found, Some(signals))
         }
-        early => (look_up(&checked)?, early),
+        early => (look_up(&source, &checked)?, early),
     };
-    let listeners = listener::bind_all(&addresses.sources).map_err(|error| of("-s", error))?;
+    let listeners = match source {
+        Source::Inherited(listeners) => listeners,
+        Source::Address(_) => listener::bind_all(&addresses.sources, options.sharing)
+            .map_err(|error| of("-s", error))?,
+    };
     let signals = match early {
         Some(signals) => signals,
         None => {
@@ -145,41 +152,6 @@ fn catch_signals() -> Result<Signals, End> {
     Signals::new().map_err(|error| End::Failed(format!("cannot react to signals: {error}")))
 }
 
-/// What the addresses of the command line have become.
-struct Addresses {
-    sources: Vec<Endpoint>,
-    targets: Vec<Endpoint>,
-    bind: Vec<Endpoint>,
-}
-
-/// Looks every name up once.
-fn look_up(checked: &Checked) -> Result<Addresses, End> {
-    let once = |option, address| lookup::once(address).map_err(|error| of(option, error));
-    Ok(Addresses {
-        sources: once("-s", &checked.source)?,
-        targets: once("-t", &checked.target)?,
-        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| once("-b", address))?,
-    })
-}
-
-/// Looks every name up until it is found (`-D`).
-fn look_up_patiently(checked: &Checked, signals: Signals) -> Result<(Addresses, Signals), End> {
-    let cannot_wait = |error| End::Failed(format!("cannot wait for names (-D): {error}"));
-    let mut pause = Pause::new(signals).map_err(cannot_wait)?;
-    let mut find = |option, address| match lookup::until_it_works(option, address, &mut pause)
-        .map_err(cannot_wait)?
-    {
-        Found::Addresses(endpoints) => Ok(endpoints),
-        Found::Signal(signal) => Err(End::Signal(signal)),
-    };
-    let addresses = Addresses {
-        sources: find("-s", &checked.source)?,
-        targets: find("-t", &checked.target)?,
-        bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| find("-b", address))?,
-    };
-    Ok((addresses, pause.into_signals().map_err(cannot_wait)?))
-}
-
 /// The loop, with all that it reacts to. The sandbox and threads begin here, in this order, so the
 /// fork and -u are behind us.
 fn set_up(
@@ -188,7 +160,7 @@ fn set_up(
     addresses: Addresses,
     listeners: Vec<Listener>,
     signals: Signals,
-    process: &Process,
+    process: &mut Process,
 ) -> Result<EventLoop, End> {
     if listeners.iter().any(|listener| addresses.targets.contains(listener.local())) {
         log::warn!(
@@ -247,22 +219,25 @@ fn set_up(
     // Said when it is true in full: whoever reads it may send connections, and signals.
     bound.iter().for_each(|address| log::info!("listening on {address}"));
     log::info!("{what} connections to {target}");
+    if let Some(supervisor) = &mut process.supervisor {
+        supervisor.say_ready();
+    }
+    event_loop.inform(process.supervisor.take());
     Ok(event_loop)
 }
 
 /// What is still to be done in the sandbox: following the target's name, and tidying up.
 fn needs(names: bool, listeners: &[Listener], pidfile: Option<&Pidfile>) -> Needs {
     let pidfile = pidfile.map(|pidfile| pidfile.path().to_owned());
-    let sockets = listeners.iter().filter_map(|listener| match listener.local() {
-        Endpoint::Unix(path) => Some(path.clone()),
-        Endpoint::Tcp(_) => None,
-    });
+    let sockets = listeners.iter().filter_map(|listener| listener.file().map(Path::to_owned));
     Needs { names, removes: sockets.chain(pidfile.clone()).collect(), reads: pidfile }
 }
 
 /// What the process has to answer for at its end.
 struct Process {
     logger: &'static Logger,
+    /// The service manager, until the loop keeps it informed.
+    supervisor: Option<Supervisor>,
     /// The process that started us still waits to hear how that goes.
     starting: Option<Starting>,
     pidfile: Option<Pidfile>,

@@ -31,6 +31,8 @@ pub(crate) struct Spiped {
     implementation: Implementation,
     role: Role,
     source: Address,
+    /// -s, if it is none of these.
+    source_text: Option<String>,
     target: String,
     key: PathBuf,
     dir: PathBuf,
@@ -52,6 +54,7 @@ impl Spiped {
             implementation,
             role,
             source: source.clone(),
+            source_text: None,
             target: target.spec(),
             key: room.key(),
             dir: room.dir().to_owned(),
@@ -70,6 +73,12 @@ impl Spiped {
     /// With another key file.
     pub(crate) fn key(mut self, key: &Path) -> Self {
         key.clone_into(&mut self.key);
+        self
+    }
+
+    /// With a source that is none of our addresses.
+    pub(crate) fn source_text(mut self, source: &str) -> Self {
+        self.source_text = Some(source.to_owned());
         self
     }
 
@@ -111,7 +120,8 @@ impl Spiped {
             }
         };
         command.arg(if self.role == Role::Encrypt { "-e" } else { "-d" });
-        command.args(["-s", &self.source.spec(), "-t", &self.target, "-k"]).arg(&self.key);
+        let source = self.source_text.clone().unwrap_or_else(|| self.source.spec());
+        command.args(["-s", &source, "-t", &self.target, "-k"]).arg(&self.key);
         command.args(&self.flags).current_dir(&self.dir);
         command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::null());
         command

@@ -31,6 +31,7 @@ use crate::listener::Listener;
 use crate::rate::RateLimit;
 use crate::relay::{Context, EndReason, Pumped, Relay, Scratch, Shared};
 use crate::signal::{Signal, Signals};
+use crate::supervisor::{Counts, Supervisor};
 use crate::token::Source;
 use crate::transport::Transport;
 use crowd::Origin;
@@ -73,6 +74,7 @@ pub struct EventLoop {
     gate: Gate,
     places: Places,
     signals: Option<Signals>,
+    supervisor: Option<Supervisor>,
     refresher: Option<Refresher>,
     draining: bool,
     drain_timeout: Option<Duration>,
@@ -121,6 +123,7 @@ impl EventLoop {
             gate: Gate::new(settings.max_handshakes),
             places: Places::new(settings.role, settings.max_connections),
             signals: None,
+            supervisor: None,
             refresher: None,
             draining: false,
             drain_timeout: settings.drain_timeout,
@@ -173,6 +176,11 @@ impl EventLoop {
         self.refresher = Some(refresher);
     }
 
+    /// Keeps this service manager informed.
+    pub fn inform(&mut self, supervisor: Option<Supervisor>) {
+        self.supervisor = supervisor;
+    }
+
     /// Makes a connection to the target for a plain side that is there already (`spipe`).
     ///
     /// # Errors
@@ -218,6 +226,9 @@ impl EventLoop {
             due.into_iter().for_each(|slot| self.enqueue(slot));
             self.pump_queued(now);
             self.accept(now);
+            if let Some(supervisor) = &mut self.supervisor {
+                supervisor.report(counts(&self.places, self.draining), now);
+            }
         }
     }
 
@@ -228,7 +239,8 @@ impl EventLoop {
         }
         let drain = self.drain_until.map(|until| until.saturating_duration_since(now));
         let gate = self.gate.wait(&self.places, now);
-        self.timers.wait(now).into_iter().chain(gate).chain(drain).min()
+        let report = self.supervisor.as_ref().and_then(|supervisor| supervisor.wait(now));
+        self.timers.wait(now).into_iter().chain(gate).chain(drain).chain(report).min()
     }
 
     /// Takes note of one event. A signal is returned if it ends the process at once.
@@ -412,6 +424,9 @@ impl EventLoop {
                 .collect();
             strangers.into_iter().for_each(|slot| self.enqueue(slot));
         }
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.say_stopping(counts(&self.places, self.draining));
+        }
         let left = self.slots.iter().filter(|(_, entry)| !entry.relay.is_closing()).count();
         let within = self.drain_timeout.map(|limit| format!(" within {} s", limit.as_secs_f64()));
         let within = within.unwrap_or_default();
@@ -432,12 +447,20 @@ impl EventLoop {
         if self.shared.purpose != Purpose::Serve {
             return;
         }
+        if let Some(supervisor) = self.supervisor.as_mut().filter(|_| !self.draining) {
+            supervisor.say_stopping(counts(&self.places, true));
+        }
         say_suppressed(self.strangers.take_suppressed());
         for (_, mut entry) in std::mem::take(&mut self.slots) {
             entry.relay.kill(EndReason::Killed(signal));
             log::info!("{}", entry.relay.summary(now));
         }
     }
+}
+
+/// What the service manager may show of us.
+fn counts(places: &Places, draining: bool) -> Counts {
+    Counts { friends: places.friends(), strangers: places.strangers(), draining }
 }
 
 fn say_suppressed(lines: u64) {

@@ -18,6 +18,7 @@ pub mod rate;
 mod ready;
 mod relay;
 pub mod signal;
+pub mod supervisor;
 mod timer;
 mod token;
 mod transport;

@@ -3,16 +3,18 @@
 //! Owns binding every address of `-s`, the choice of what a failed bind means, and the
 //! classification of what accept(2) returns. Refuses to pause, to count connections and to log
 //! what it accepted: `event_loop.rs` does. Files of UNIX sockets are
-//! `listener/socket_file.rs`, error messages `listener/error.rs`.
+//! `listener/socket_file.rs`, sockets that others have opened `listener/inherited.rs`, error messages
+//! `listener/error.rs`.
 //! Next: `limits.rs`.
 
 mod error;
+pub mod inherited;
 mod socket_file;
 
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,6 +46,19 @@ pub struct Listener {
     file: Option<SocketFile>,
 }
 
+/// Whether other processes may listen at the same address, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nobody else.
+    Alone,
+    /// Others of the same user that want it as well; the kernel deals connections out among them
+    /// (`--reuse-port`). TCP only.
+    Shared,
+}
+
+/// Whether the system can deal out connections among several processes.
+pub const CAN_SHARE: bool = cfg!(any(target_os = "linux", target_os = "freebsd"));
+
 /// What one call of accept(2) came to. None of it is a reason to end the daemon.
 #[derive(Debug)]
 pub enum Accepted {
@@ -67,15 +82,20 @@ pub enum Accepted {
 /// # Errors
 ///
 /// Nothing stays bound.
-pub fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
-    bind_all_until(endpoints, Instant::now() + PATIENCE)
+pub fn bind_all(endpoints: &[Endpoint], sharing: Sharing) -> Result<Vec<Listener>, BindError> {
+    bind_all_until(endpoints, sharing, Instant::now() + PATIENCE)
 }
 
-fn bind_all_until(endpoints: &[Endpoint], deadline: Instant) -> Result<Vec<Listener>, BindError> {
+fn bind_all_until(
+    endpoints: &[Endpoint],
+    sharing: Sharing,
+    deadline: Instant,
+) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::with_capacity(endpoints.len());
     let mut unavailable = Vec::new();
     for endpoint in endpoints {
-        match bind_patiently(endpoint, scope(endpoint, endpoints), deadline) {
+        let how = How { scope: scope(endpoint, endpoints), sharing };
+        match bind_patiently(endpoint, how, deadline) {
             Ok(listener) => listeners.push(listener),
             Err(error) if error.is_not_here() => unavailable.push(error),
             Err(error) => return Err(error),
@@ -90,13 +110,9 @@ fn bind_all_until(endpoints: &[Endpoint], deadline: Instant) -> Result<Vec<Liste
     Ok(listeners)
 }
 
-fn bind_patiently(
-    endpoint: &Endpoint,
-    scope: Scope,
-    deadline: Instant,
-) -> Result<Listener, BindError> {
+fn bind_patiently(endpoint: &Endpoint, how: How, deadline: Instant) -> Result<Listener, BindError> {
     loop {
-        match Listener::bind_scoped(endpoint, scope) {
+        match Listener::bind_as(endpoint, how) {
             Err(error) if error.is_in_use() && Instant::now() < deadline => thread::sleep(PAUSE),
             result => return result,
         }
@@ -110,6 +126,13 @@ enum Scope {
     SystemDefault,
     /// IPv6 alone, because another socket of ours has the port on IPv4.
     OnlyV6,
+}
+
+/// How one address is bound.
+#[derive(Clone, Copy, Debug)]
+struct How {
+    scope: Scope,
+    sharing: Sharing,
 }
 
 fn scope(endpoint: &Endpoint, all: &[Endpoint]) -> Scope {
@@ -129,14 +152,15 @@ impl Listener {
     ///
     /// Names the endpoint and the reason.
     pub fn bind(endpoint: &Endpoint) -> Result<Self, BindError> {
-        Self::bind_scoped(endpoint, Scope::SystemDefault)
+        let how = How { scope: Scope::SystemDefault, sharing: Sharing::Alone };
+        Self::bind_as(endpoint, how)
     }
 
-    fn bind_scoped(endpoint: &Endpoint, scope: Scope) -> Result<Self, BindError> {
-        Self::try_bind(endpoint, scope).map_err(|problem| BindError::new(endpoint, problem))
+    fn bind_as(endpoint: &Endpoint, how: How) -> Result<Self, BindError> {
+        Self::try_bind(endpoint, how).map_err(|problem| BindError::new(endpoint, problem))
     }
 
-    fn try_bind(endpoint: &Endpoint, scope: Scope) -> Result<Self, Problem> {
+    fn try_bind(endpoint: &Endpoint, how: How) -> Result<Self, Problem> {
         let address = endpoint.to_sockaddr()?;
         let protocol = match endpoint {
             Endpoint::Tcp(_) => Some(Protocol::TCP),
@@ -148,8 +172,11 @@ impl Listener {
         let file = match endpoint {
             Endpoint::Tcp(_) => {
                 socket.set_reuse_address(true)?;
-                if scope == Scope::OnlyV6 {
+                if how.scope == Scope::OnlyV6 {
                     socket.set_only_v6(true)?;
+                }
+                if how.sharing == Sharing::Shared {
+                    share(&socket)?;
                 }
                 socket.bind(&address)?;
                 None
@@ -172,6 +199,12 @@ impl Listener {
         &self.local
     }
 
+    /// The file that goes with the listener, if there is one and we have made it.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_ref().map(SocketFile::path)
+    }
+
     /// Takes the next connection, if there is one. Never blocks.
     #[must_use]
     pub fn accept(&self) -> Accepted {
@@ -183,6 +216,22 @@ impl Listener {
             }
         }
     }
+}
+
+/// Lets other sockets listen at the address, too, each with a queue of its own.
+#[cfg(target_os = "linux")]
+fn share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(target_os = "freebsd")]
+fn share(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port_lb(true)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd")))]
+fn share(_socket: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// accept(2), with both flags set from the first moment where the system can do that.

@@ -67,6 +67,11 @@ impl SocketFile {
         Ok(Self { path: path.to_owned(), id: FileId::of(path).ok() })
     }
 
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Removes the file unless it has become somebody else's. To be called while the socket is
     /// open: then no successor can have found it dead, and nothing changes under our hands.
     pub(super) fn remove_if_ours(&self) {

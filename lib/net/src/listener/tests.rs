@@ -127,7 +127,7 @@ fn what_is_not_a_socket_is_never_removed() {
     std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
     for obstacle in [&path, &link, &dir.path().to_owned()] {
         // bind_all: it is not worth a retry either.
-        let error = bind_all(&[unix(obstacle)]).unwrap_err();
+        let error = bind_all(&[unix(obstacle)], Sharing::Alone).unwrap_err();
         assert!(error.to_string().contains("not a socket"), "{error}");
         assert!(!error.is_in_use());
     }
@@ -188,7 +188,8 @@ fn a_directory_that_we_cannot_lock_does_not_stop_us() {
 fn a_port_in_use_is_an_error_that_says_so() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = Endpoint::Tcp(holder.local_addr().unwrap());
-    let error = bind_all_until(std::slice::from_ref(&endpoint), Instant::now()).unwrap_err();
+    let error = bind_all_until(std::slice::from_ref(&endpoint), Sharing::Alone, Instant::now())
+        .unwrap_err();
     assert!(error.is_in_use());
     assert!(error.to_string().starts_with(&format!("cannot listen on {endpoint}: ")), "{error}");
     assert!(error.to_string().contains("choose another port"), "{error}");
@@ -205,7 +206,7 @@ fn an_address_in_use_is_waited_for() {
     let (bound, starting) = std::sync::mpsc::channel();
     let successor = thread::spawn(move || {
         bound.send(()).unwrap();
-        bind_all_until(&endpoints, deadline).map(|listeners| listeners.len())
+        bind_all_until(&endpoints, Sharing::Alone, deadline).map(|listeners| listeners.len())
     });
     starting.recv().unwrap();
     drop(predecessor);
@@ -216,12 +217,12 @@ fn an_address_in_use_is_waited_for() {
 fn an_address_of_another_machine_is_only_a_warning_beside_a_good_one() {
     // RFC 5737's documentation addresses belong to nobody.
     let foreign = tcp("192.0.2.1:0");
-    let listeners = bind_all(&[foreign.clone(), tcp("127.0.0.1:0")]).unwrap();
+    let listeners = bind_all(&[foreign.clone(), tcp("127.0.0.1:0")], Sharing::Alone).unwrap();
     assert_eq!(listeners.len(), 1);
-    let error = bind_all(&[foreign]).unwrap_err();
+    let error = bind_all(&[foreign], Sharing::Alone).unwrap_err();
     assert!(error.to_string().starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
     assert_eq!(
-        bind_all(&[]).unwrap_err().to_string(),
+        bind_all(&[], Sharing::Alone).unwrap_err().to_string(),
         "cannot listen: there is no address to listen on"
     );
 }
@@ -235,7 +236,7 @@ fn both_wildcards_of_one_port_can_be_bound() {
     let number = port(&v6).port();
     drop(v6);
     let both = [tcp(&format!("[::]:{number}")), tcp(&format!("0.0.0.0:{number}"))];
-    let listeners = bind_all(&both).unwrap();
+    let listeners = bind_all(&both, Sharing::Alone).unwrap();
     assert_eq!(listeners.len(), 2);
     assert!(listeners[0].socket.only_v6().unwrap());
     TcpStream::connect(("127.0.0.1", number)).unwrap();

@@ -1,0 +1,322 @@
+//! What the service manager is told: ready, stopping, how many connections, and that we live.
+//!
+//! Owns the socket of `NOTIFY_SOCKET` (sd_notify(3)), connected before the user changes and the
+//! sandbox closes, and the times of the watchdog and of the status. Refuses to wait for the manager
+//! once the loop runs: what it does not take at once is dropped, and said again later. Without the
+//! variable nothing is said to anybody. Next: `signal.rs`.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::process;
+use std::time::{Duration, Instant};
+
+use sd_notify::NotifyState;
+
+/// How often the status may change.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the manager may take at the start and at the end, when nobody else waits for us.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How soon a sign of life that was not taken is tried again, as a part of the watchdog's time.
+const RETRY_PART: u32 = 10;
+
+/// What the status says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Connections of peers that have proved the key; when encrypting, all.
+    pub(crate) friends: usize,
+    /// Those that have not.
+    pub(crate) strangers: usize,
+    /// No new ones are taken any more.
+    pub(crate) draining: bool,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { friends, strangers, draining } = *self;
+        if draining {
+            f.write_str("stopping: ")?;
+        }
+        write!(f, "{friends} connection{}", if friends == 1 { "" } else { "s" })?;
+        match (strangers, draining) {
+            (_, true) => f.write_str(" left to finish"),
+            (0, false) => Ok(()),
+            (1, false) => f.write_str(", 1 unfinished handshake"),
+            (_, false) => write!(f, ", {strangers} unfinished handshakes"),
+        }
+    }
+}
+
+/// The service manager that has started us.
+#[derive(Debug)]
+pub struct Supervisor {
+    socket: UnixDatagram,
+    address: SocketAddr,
+    /// The process that it has started; going into the background makes another of it.
+    started: u32,
+    /// Half of what the watchdog allows: when we say that we live.
+    ping_interval: Option<Duration>,
+    next_ping: Option<Instant>,
+    said: Option<Counts>,
+    /// The counts have changed since they were said; when they may be said.
+    next_status: Option<Instant>,
+    status_allowed: Instant,
+}
+
+impl Supervisor {
+    /// The manager that the environment names, if it does. To be called before anything is forked,
+    /// since the watchdog is for the process that was started.
+    #[must_use]
+    pub fn from_env() -> Option<Self> {
+        let name = env::var_os("NOTIFY_SOCKET")?;
+        let watchdog = sd_notify::watchdog_enabled().filter(|time| !time.is_zero());
+        match Self::connect(&name, watchdog) {
+            Ok(supervisor) => Some(supervisor),
+            Err(error) => {
+                let name = name.to_string_lossy();
+                log::warn!("NOTIFY_SOCKET {name:?}: the service manager hears nothing: {error}");
+                None
+            }
+        }
+    }
+
+    fn connect(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
+        let address = address_of(name)?;
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(&address)?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            socket,
+            address,
+            started: process::id(),
+            ping_interval: watchdog.map(|time| time / 2),
+            next_ping: None,
+            said: None,
+            next_status: None,
+            status_allowed: Instant::now(),
+        })
+    }
+
+    /// The start takes longer, for this reason: it may last this much more time.
+    pub fn say_waiting(&self, reason: &str, time: Duration) {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let status = one_line(reason);
+        self.try_say(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(micros)]);
+    }
+
+    /// All is bound and set up: whoever has waited for us may go on. From now on nothing waits.
+    pub fn say_ready(&mut self) {
+        let counts = Counts::default();
+        let status = counts.to_string();
+        let mut states = vec![NotifyState::Ready, NotifyState::Status(&status)];
+        if process::id() != self.started {
+            states.push(NotifyState::MainPid(process::id()));
+        }
+        if let Err(error) = self.say(&states) {
+            log::warn!("the service manager does not hear that we are ready: {error}");
+        }
+        self.said = Some(counts);
+        self.next_ping = self.ping_interval.map(|interval| Instant::now() + interval);
+        if let Err(error) = self.socket.set_nonblocking(true) {
+            log::debug!("the service manager's socket may block: {error}");
+        }
+    }
+
+    /// No new connections from now on.
+    pub(crate) fn say_stopping(&mut self, counts: Counts) {
+        let status = counts.to_string();
+        self.try_say(&[NotifyState::Stopping, NotifyState::Status(&status)]);
+        (self.said, self.next_status) = (Some(counts), None);
+    }
+
+    /// How long it is until there may be something to say.
+    pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
+        let next = self.next_ping.into_iter().chain(self.next_status).min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    /// Says what is due, once a turn of the loop.
+    pub(crate) fn report(&mut self, counts: Counts, now: Instant) {
+        if self.next_ping.is_some_and(|due| due <= now) {
+            let interval = self.ping_interval.expect("there are no pings without");
+            let taken = self.try_say(&[NotifyState::Watchdog]);
+            self.next_ping = Some(now + if taken { interval } else { interval / RETRY_PART });
+        }
+        if self.said == Some(counts) {
+            self.next_status = None; // it has changed back
+        } else if self.status_allowed <= now {
+            let status = counts.to_string();
+            if self.try_say(&[NotifyState::Status(&status)]) {
+                self.said = Some(counts);
+            }
+            self.status_allowed = now + STATUS_INTERVAL;
+            self.next_status = (self.said != Some(counts)).then_some(self.status_allowed);
+        } else {
+            self.next_status = Some(self.status_allowed);
+        }
+    }
+
+    /// True if the manager has taken it; otherwise it was not important enough to wait for.
+    fn try_say(&self, states: &[NotifyState<'_>]) -> bool {
+        let said = self.say(states);
+        if let Err(error) = &said {
+            log::debug!("the service manager does not take {states:?}: {error}");
+        }
+        said.is_ok()
+    }
+
+    fn say(&self, states: &[NotifyState<'_>]) -> io::Result<()> {
+        let lines = states.iter().map(|state| format!("{state}\n"));
+        let message: String = lines.collect();
+        match self.socket.send(message.as_bytes()) {
+            // The manager was started again, and its socket is another one at the same place.
+            Err(error) if is_gone(&error) => {
+                self.socket.connect_addr(&self.address)?;
+                self.socket.send(message.as_bytes())?;
+            }
+            result => drop(result?),
+        }
+        Ok(())
+    }
+}
+
+/// Nobody has the other end any more.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::NotConnected)
+}
+
+/// A path, or with `@` in front a name in the abstract space of Linux.
+fn address_of(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes().strip_prefix(b"@") {
+        #[cfg(target_os = "linux")]
+        Some(name) => <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name),
+        #[cfg(not(target_os = "linux"))]
+        Some(_) => Err(io::Error::other("this system has no abstract sockets")),
+        None => SocketAddr::from_pathname(name),
+    }
+}
+
+/// A status has one line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A manager, and a supervisor that speaks to it.
+    fn pair(watchdog: Option<Duration>) -> (tempfile::TempDir, UnixDatagram, Supervisor) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        let supervisor = Supervisor::connect(path.as_os_str(), watchdog).unwrap();
+        (dir, manager, supervisor)
+    }
+
+    fn heard(manager: &UnixDatagram) -> Vec<String> {
+        let mut messages = Vec::new();
+        let mut buffer = [0; 1000];
+        while let Ok(length) = manager.recv(&mut buffer) {
+            messages.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        messages
+    }
+
+    fn friends(friends: usize) -> Counts {
+        Counts { friends, ..Counts::default() }
+    }
+
+    #[test]
+    fn the_status_is_said_once_a_second_at_most_and_only_if_it_has_changed() {
+        let (_dir, manager, mut supervisor) = pair(None);
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        supervisor.say_ready();
+        assert_eq!(heard(&manager), ["READY=1\nSTATUS=0 connections\n"]);
+        assert_eq!(supervisor.wait(start), None);
+        supervisor.report(friends(1), at(10));
+        assert_eq!(heard(&manager), ["STATUS=1 connection\n"]);
+        supervisor.report(friends(2), at(20));
+        assert_eq!(heard(&manager), [""; 0]);
+        assert_eq!(supervisor.wait(at(110)), Some(Duration::from_millis(900)));
+        supervisor.report(friends(3), at(1010));
+        assert_eq!(heard(&manager), ["STATUS=3 connections\n"]);
+        // Back to what it was before it may be said: there is nothing to say.
+        supervisor.report(friends(4), at(1020));
+        supervisor.report(friends(3), at(1030));
+        assert_eq!(supervisor.wait(at(1030)), None);
+        let strangers = Counts { friends: 3, strangers: 1, draining: false };
+        supervisor.report(strangers, at(5000));
+        assert_eq!(heard(&manager), ["STATUS=3 connections, 1 unfinished handshake\n"]);
+        supervisor.say_stopping(Counts { friends: 3, strangers: 0, draining: true });
+        let stopping = "STOPPING=1\nSTATUS=stopping: 3 connections left to finish\n";
+        assert_eq!(heard(&manager), [stopping]);
+    }
+
+    #[test]
+    fn the_watchdog_hears_from_us_twice_in_its_time() {
+        let (_dir, manager, mut supervisor) = pair(Some(Duration::from_secs(10)));
+        assert_eq!(supervisor.wait(Instant::now()), None, "not before we are ready");
+        supervisor.say_ready();
+        heard(&manager);
+        let now = Instant::now();
+        assert!(supervisor.wait(now).unwrap() <= Duration::from_secs(5));
+        supervisor.report(friends(0), now);
+        assert_eq!(heard(&manager), [""; 0]);
+        let later = now + Duration::from_secs(6);
+        assert_eq!(supervisor.wait(later), Some(Duration::ZERO));
+        supervisor.report(friends(0), later);
+        assert_eq!(heard(&manager), ["WATCHDOG=1\n"]);
+        assert_eq!(supervisor.wait(later), Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn a_manager_that_does_not_listen_holds_nobody_up() {
+        let (_dir, manager, mut supervisor) = pair(Some(Duration::from_secs(10)));
+        supervisor.say_ready();
+        while supervisor.socket.send(b"fill").is_ok() {}
+        let now = Instant::now() + Duration::from_secs(6);
+        supervisor.report(friends(1), now);
+        // Both are tried again: the sign of life soon, the status when it may be said.
+        assert_eq!(supervisor.wait(now), Some(Duration::from_millis(500)));
+        heard(&manager);
+        supervisor.report(friends(1), now + Duration::from_secs(1));
+        assert_eq!(heard(&manager), ["WATCHDOG=1\n", "STATUS=1 connection\n"]);
+    }
+
+    #[test]
+    fn a_manager_that_was_started_again_hears_us() {
+        let (dir, manager, mut supervisor) = pair(None);
+        supervisor.say_ready();
+        drop(manager);
+        let path = dir.path().join("notify");
+        std::fs::remove_file(&path).unwrap();
+        supervisor.report(friends(1), Instant::now()); // lost, without harm
+        let manager = UnixDatagram::bind(&path).unwrap();
+        manager.set_nonblocking(true).unwrap();
+        supervisor.report(friends(1), Instant::now() + STATUS_INTERVAL);
+        assert_eq!(heard(&manager), ["STATUS=1 connection\n"]);
+    }
+
+    #[test]
+    fn while_names_are_not_found_the_start_may_take_longer() {
+        let (_dir, manager, supervisor) = pair(None);
+        supervisor.say_waiting("-t: a\nb", Duration::from_secs(2));
+        assert_eq!(heard(&manager), ["STATUS=-t: a b\nEXTEND_TIMEOUT_USEC=2000000\n"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_name_begins_with_an_at() {
+        let address = address_of(OsStr::new("@spiped test")).unwrap();
+        let name = std::os::linux::net::SocketAddrExt::as_abstract_name(&address);
+        assert_eq!(name, Some(b"spiped test".as_slice()));
+    }
+}
