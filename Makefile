@@ -14,7 +14,7 @@ PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe $(RELEASE)/spiped-keygen
 UNITS = dist/systemd/spiped@.service dist/systemd/spiped@.socket
 PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
-.PHONY: all install uninstall check test soak demo bench timing asan fuzz-smoke clean
+.PHONY: all install uninstall check test soak demo bench timing asan fuzz-smoke crates clean
 
 all:
 	$(CARGO) build --release --locked
@@ -87,6 +87,10 @@ asan:
 # Each fuzz target for a fixed number of runs; `tests/fuzz/run TARGET SECONDS` is for longer ones.
 fuzz-smoke:
 	tests/fuzz/run smoke
+
+# That every crate can be published: each is built from its own package, with the others' packages.
+crates:
+	$(CARGO) package --workspace --exclude spiped-bench --exclude spiped-peer --locked --allow-dirty --quiet
 
 clean:
 	$(CARGO) clean

@@ -93,17 +93,15 @@ impl EventLoop {
     pub fn new(settings: Settings) -> io::Result<Self> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.into())?);
+        let mut proto = Config::new(settings.role, settings.keys);
+        proto.pfs = settings.pfs;
+        proto.handshake_timeout = settings.timeout;
+        proto.coalesce = settings.coalesce;
         Ok(Self {
             poll,
             waker,
             shared: Shared {
-                proto: Config {
-                    role: settings.role,
-                    pfs: settings.pfs,
-                    keys: Arc::from(settings.keys),
-                    handshake_timeout: settings.timeout,
-                    coalesce: settings.coalesce,
-                },
+                proto,
                 route: Route {
                     targets: Arc::from(settings.targets),
                     bind: Arc::from(settings.bind),

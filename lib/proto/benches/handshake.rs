@@ -3,8 +3,7 @@
 //! `cargo bench -p spiped-proto`. The peer's messages are made beforehand: only our own side's work
 //! is measured, from the first nonce to the keys.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use divan::{Bencher, black_box};
 use spiped_proto::{Config, Conn, Entropy, Event, Input, Pfs, Role, SharedKey, Side};
@@ -68,8 +67,9 @@ fn feed(conn: &mut Conn, bytes: &[u8], said: &mut Vec<u8>) -> usize {
 }
 
 fn config(role: Role, pfs: Pfs) -> Config {
-    let keys = Arc::from([SharedKey::from_pieces([b"key".as_slice()])]);
-    Config { role, pfs, keys, handshake_timeout: None, coalesce: Duration::ZERO }
+    let mut config = Config::new(role, [SharedKey::from_pieces([b"key".as_slice()])]);
+    (config.pfs, config.handshake_timeout) = (pfs, None);
+    config
 }
 
 fn start(config: &Config) -> Conn {

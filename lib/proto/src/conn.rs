@@ -48,8 +48,12 @@ impl fmt::Display for Side {
     }
 }
 
+/// How long a handshake may take unless something else is said, as in C spiped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What all connections of a process have in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// Which end of the encrypted pipe we are.
     pub role: Role,
@@ -61,6 +65,16 @@ pub struct Config {
     pub handshake_timeout: Option<Duration>,
     /// How long bytes that do not fill a packet may wait for more; zero for not at all.
     pub coalesce: Duration,
+}
+
+impl Config {
+    /// What spiped does unless it is told otherwise: forward secrecy where the peer offers it, 5
+    /// seconds for a handshake, and no byte waits for others. `keys` must not be empty.
+    #[must_use]
+    pub fn new(role: Role, keys: impl Into<Arc<[SharedKey]>>) -> Self {
+        let (pfs, handshake_timeout) = (Pfs::Allow, Some(HANDSHAKE_TIMEOUT));
+        Self { role, pfs, keys: keys.into(), handshake_timeout, coalesce: Duration::ZERO }
+    }
 }
 
 /// Something that has happened on one side.

@@ -12,16 +12,13 @@
 //! says. Pass in no more than [`Conn::read_limit`] allows.**
 //!
 //! ```
-//! use std::sync::Arc;
-//! use std::time::{Duration, Instant};
-//! use spiped_proto::{Config, Conn, Entropy, Event, Input, Pfs, Role, SharedKey, Side};
+//! use std::time::Instant;
+//! use spiped_proto::{Config, Conn, Entropy, Event, Input, Role, SharedKey, Side};
 //!
 //! let now = Instant::now();
 //! let core = |role, seed: u8| {
-//!     let keys = Arc::from([SharedKey::from_pieces([b"the key file".as_slice()])]);
-//!     let timeout = Some(Duration::from_secs(5));
-//!     let config = Config { role, pfs: Pfs::Allow, keys, handshake_timeout: timeout,
-//!         coalesce: Duration::ZERO };
+//!     let keys = [SharedKey::from_pieces([b"the key file".as_slice()])];
+//!     let config = Config::new(role, keys);
 //!     // A real caller fills with the system's random numbers.
 //!     let entropy = Entropy::draw(|bytes| Ok::<_, ()>(bytes.fill(seed))).unwrap();
 //!     Conn::new(&config, entropy, now)
@@ -48,9 +45,20 @@
 //! server.handle_input(now, Side::Encrypted, Input::Data(&packet), &mut plain);
 //! assert_eq!((packet.len(), plain.as_slice()), (1060, b"!".as_slice()));
 //! ```
+//!
+//! `examples/blocking.rs` is a whole client over a blocking socket, in one screen: that is the loop
+//! to begin with.
+//!
+//! # Versions
+//!
+//! Types that are expected to grow are `#[non_exhaustive]`. [`Event`], [`Input`], [`Role`] and
+//! [`Pfs`] are not: a driver that passes over one of them is wrong, so another one will be a new
+//! major version. No type of another crate is part of the interface, but for the trait
+//! `ZeroizeOnDrop` of zeroize 1.
 #![forbid(unsafe_code)]
 
 mod conn;
+#[doc(hidden)] // for vectors, fuzzers and benchmarks: it may change in any version
 pub mod crypt;
 mod handshake;
 mod pipe;

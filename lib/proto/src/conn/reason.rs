@@ -64,6 +64,8 @@ impl CloseReason {
     }
 }
 
+impl core::error::Error for CloseReason {}
+
 impl fmt::Display for CloseReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

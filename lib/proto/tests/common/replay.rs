@@ -3,8 +3,7 @@
 //! Owns the comparison of everything that ours sends, tells and hands over with what a case says,
 //! message by message. What a case is, is in `records.rs`.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use spiped_proto::{
     Authenticated, CloseReason, Config, Conn, Entropy, Event, Input, Pfs, Role, SharedKey, Side,
@@ -78,9 +77,9 @@ struct End {
 impl End {
     fn start(case: &Case, role: Role, arrival: Arrival) -> Self {
         let (us, _) = letters(role);
-        let keys = Arc::from([SharedKey::from_pieces([case.bytes("key_file")])]);
-        let pfs = if case.flag(&format!("f_{us}")) { Pfs::Refuse } else { Pfs::Allow };
-        let config = Config { role, pfs, keys, handshake_timeout: None, coalesce: Duration::ZERO };
+        let mut config = Config::new(role, [SharedKey::from_pieces([case.bytes("key_file")])]);
+        config.pfs = if case.flag(&format!("f_{us}")) { Pfs::Refuse } else { Pfs::Allow };
+        config.handshake_timeout = None;
         Self { conn: Conn::new(&config, entropy(case, us), Instant::now()), arrival }
     }
 

@@ -241,14 +241,9 @@ fn there_is_no_deadline_after_the_handshake_or_without_a_limit() {
         assert_eq!(conn.read_limit(Side::Plain), usize::MAX, "still open");
     }
     for handshake_timeout in [None, Some(Duration::MAX)] {
-        let keys = [SharedKey::from_pieces([b"key".as_slice()])].into();
-        let config = Config {
-            role: Role::Encrypt,
-            pfs: Pfs::Allow,
-            keys,
-            handshake_timeout,
-            coalesce: Duration::ZERO,
-        };
+        let keys = [SharedKey::from_pieces([b"key".as_slice()])];
+        let mut config = Config::new(Role::Encrypt, keys);
+        config.handshake_timeout = handshake_timeout;
         let entropy = Entropy::draw(|_| Ok::<_, std::convert::Infallible>(()));
         let Ok(entropy) = entropy;
         assert_eq!(Conn::new(&config, entropy, Instant::now()).poll_timeout(), None);

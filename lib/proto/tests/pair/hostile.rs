@@ -78,13 +78,8 @@ impl<'a> Stage<'a> {
             Ok::<_, std::convert::Infallible>(())
         });
         let coalesce = Duration::from_millis(rng.pick(&[0, 0, 5]));
-        let config = Config {
-            role,
-            pfs,
-            keys: Arc::clone(&ring),
-            handshake_timeout: Some(PATIENCE),
-            coalesce,
-        };
+        let mut config = Config::new(role, Arc::clone(&ring));
+        (config.pfs, config.handshake_timeout, config.coalesce) = (pfs, Some(PATIENCE), coalesce);
         let now = Instant::now();
         let node = Node::new(|now| Conn::new(&config, entropy, now), now);
         let mut stream = || Stream::new(1 << 20, rng.pick(&[1, 30, 500, 1060, 5000]));

@@ -14,9 +14,9 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// A core that started at `now` and whose keys are made of these key files.
 pub(crate) fn core_at(now: Instant, role: Role, pfs: Pfs, key_files: &[&str]) -> Conn {
-    let keys = key_files.iter().map(|file| SharedKey::from_pieces([file.as_bytes()])).collect();
-    let config =
-        Config { role, pfs, keys, handshake_timeout: Some(LIMIT), coalesce: Duration::ZERO };
+    let keys = key_files.iter().map(|file| SharedKey::from_pieces([file.as_bytes()]));
+    let mut config = Config::new(role, keys.collect::<Vec<_>>());
+    (config.pfs, config.handshake_timeout) = (pfs, Some(LIMIT));
     let mut rng = Rng::new(role as u64);
     let Ok(entropy) = Entropy::draw(|bytes| {
         rng.fill(bytes);

@@ -100,8 +100,9 @@ impl World {
                 Ok::<_, std::convert::Infallible>(())
             });
             let Ok(entropy) = entropy;
-            let handshake_timeout = Some(PATIENCE);
-            let config = Config { role, pfs, keys, handshake_timeout, coalesce };
+            let mut config = Config::new(role, keys);
+            (config.pfs, config.coalesce) = (pfs, coalesce);
+            config.handshake_timeout = Some(PATIENCE);
             Node::new(|now| Conn::new(&config, entropy, now), now)
         };
         let file = |number: usize| SharedKey::from_pieces([[number as u8; 32].as_slice()]);
