@@ -97,7 +97,9 @@ fn check_what_arrived(world: &World, receiver: usize, coalesced: bool) {
             let by_program = cuts.contains(&Some(program.received));
             let on_wire = cut_at(&world.wire[sender]).and_then(packet_at);
             let at_border = on_wire.is_some_and(|(number, inside)| {
+                // A cut that was planned for later than the last packet cuts nothing.
                 inside == 0
+                    && number <= world.nodes[sender].packets.len()
                     && match coalesced {
                         // How many bytes each packet carries is then not recorded.
                         true => program.received <= number * PACKET_DATA_LEN,
