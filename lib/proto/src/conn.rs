@@ -110,6 +110,8 @@ enum Flow {
     Ended,
     /// The side towards which it goes cannot be written to.
     Undeliverable(ErrorKind),
+    /// The same, but its end has not come: until then it is read and dropped.
+    Dropped(ErrorKind),
 }
 
 /// Both pipes of an open connection.
@@ -176,9 +178,14 @@ impl Conn {
                 handshake.awaited_len() - received.len()
             }
             (State::Handshake { .. }, Side::Plain) | (State::Closed(_), _) => 0,
-            (State::Open(_), _) if self.flow(side.other()) == Flow::Open => usize::MAX,
+            (State::Open(_), _) if self.is_read(side) => usize::MAX,
             (State::Open(_), _) => 0,
         }
+    }
+
+    /// Whether the stream that comes from `side` may still say something, be it only its end.
+    fn is_read(&self, side: Side) -> bool {
+        matches!(self.flow(side.other()), Flow::Open | Flow::Dropped(_))
     }
 
     /// Whether nothing will be read from `side` any more although the connection is open: its stream
@@ -186,7 +193,7 @@ impl Conn {
     /// passed in as [`Input::WriteFailed`].
     #[must_use]
     pub fn has_stopped_reading(&self, side: Side) -> bool {
-        matches!(self.state, State::Open(_)) && self.flow(side.other()) != Flow::Open
+        matches!(self.state, State::Open(_)) && !self.is_read(side)
     }
 
     /// Takes what has happened on `side`; appends what is now to be written to the *other* side to
@@ -201,6 +208,10 @@ impl Conn {
             // Before the peer is authenticated nothing of the plain side matters but a failure.
             (State::Handshake { .. }, Side::Plain, Input::Data(_) | Input::End) => {}
             (State::Open(pipes), Side::Plain, Input::Data(data)) => pipes.seal.push(now, data, out),
+            // The peer cannot be told that nobody wants it. Were it left unread, its program would
+            // wait for ever, and so would we for that program's end, if it is as deaf as ours.
+            (State::Open(_), Side::Encrypted, Input::Data(_))
+                if matches!(self.towards_plain, Flow::Dropped(_)) => {}
             (State::Open(pipes), Side::Encrypted, Input::Data(data)) => {
                 if let Err(error) = pipes.open.push(data, out) {
                     let number = pipes.open.next_packet();
@@ -215,7 +226,13 @@ impl Conn {
             }
             (State::Open(_), _, Input::WriteFailed(kind)) => {
                 // Its own direction only: what the side has sent before may still be there to read.
-                self.finish_flow(side, Flow::Undeliverable(kind));
+                self.finish_flow(
+                    side,
+                    match side {
+                        Side::Plain if self.towards_plain == Flow::Open => Flow::Dropped(kind),
+                        _ => Flow::Undeliverable(kind),
+                    },
+                );
             }
             (
                 State::Handshake { .. },
@@ -329,10 +346,13 @@ impl Conn {
     fn end(&mut self, side: Side) {
         // Where a write has met a reset, the system may report the end of the stream to the reader
         // because the error is used up. A broken pipe is another matter: there the end had come first.
-        if let Flow::Undeliverable(kind) = self.flow(side)
+        if let Flow::Undeliverable(kind) | Flow::Dropped(kind) = self.flow(side)
             && kind != ErrorKind::BrokenPipe
         {
             return self.close(CloseReason::ReadFailed(side, kind));
+        }
+        if let Flow::Dropped(kind) = self.flow(side.other()) {
+            return self.finish_flow(side.other(), Flow::Undeliverable(kind));
         }
         if let State::Open(pipes) = &self.state
             && side == Side::Encrypted
@@ -353,9 +373,11 @@ impl Conn {
             Side::Plain => self.towards_plain = how,
             Side::Encrypted => self.towards_encrypted = how,
         }
-        let undeliverable = [Side::Plain, Side::Encrypted].into_iter().find_map(|side| {
-            if let Flow::Undeliverable(kind) = self.flow(side) { Some((side, kind)) } else { None }
-        });
+        let undeliverable =
+            [Side::Plain, Side::Encrypted].into_iter().find_map(|side| match self.flow(side) {
+                Flow::Undeliverable(kind) | Flow::Dropped(kind) => Some((side, kind)),
+                Flow::Open | Flow::Ended => None,
+            });
         if self.towards_plain != Flow::Open && self.towards_encrypted != Flow::Open {
             self.close(undeliverable.map_or(CloseReason::Finished, |(side, kind)| {
                 CloseReason::WriteFailed(side, kind)

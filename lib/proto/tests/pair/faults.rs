@@ -186,8 +186,10 @@ fn an_end_after_a_write_was_reset_is_a_failed_read() {
     for side in [Side::Plain, Side::Encrypted] {
         for (mut conn, _) in both() {
             assert_eq!(tell(&mut conn, side, Input::WriteFailed(reset)), []);
-            // What would go to it is not read any more; what it has sent before still is.
-            assert_eq!(conn.read_limit(side.other()), 0);
+            // What would go to the peer is not read any more; what the peer sends for a program
+            // that is gone has to be, or its sender would wait for ever.
+            let other = if side == Side::Plain { usize::MAX } else { 0 };
+            assert_eq!(conn.read_limit(side.other()), other);
             assert_eq!(conn.read_limit(side), usize::MAX);
             let failed = CloseReason::ReadFailed(side, reset);
             assert_eq!(tell(&mut conn, side, Input::End), [Event::Closed(failed)]);
@@ -205,6 +207,32 @@ fn an_end_after_a_broken_pipe_is_an_end_and_the_loss_is_told() {
             let expected = [Event::EndOfStream(side.other()), Event::Closed(lost)];
             assert_eq!(tell(&mut conn, side, Input::End), expected);
         }
+    }
+}
+
+/// A program that takes nothing any more but still sends: the peer, who cannot be told, must not
+/// come to a standstill over what nobody wants.
+#[test]
+fn what_nobody_wants_is_dropped_until_its_end() {
+    let broken = ErrorKind::BrokenPipe;
+    for (mut from, mut to) in both() {
+        let mut wire = Vec::new();
+        let data = [7; 3 * PACKET_DATA_LEN];
+        from.handle_input(Instant::now(), Side::Plain, Input::Data(&data), &mut wire);
+        assert_eq!(hear(&mut to, &wire[..PACKET_LEN + 10]), [7; PACKET_DATA_LEN]);
+        assert_eq!(tell(&mut to, Side::Plain, Input::WriteFailed(broken)), []);
+        assert_eq!(hear(&mut to, &wire[PACKET_LEN + 10..]), []);
+        assert_eq!(tell(&mut to, Side::Encrypted, Input::End), [], "the loss is told at the end");
+        assert_eq!(to.read_limit(Side::Encrypted), 0, "nothing comes after the end");
+        assert!(to.has_stopped_reading(Side::Encrypted));
+        // The other direction is open all the while.
+        let mut packet = Vec::new();
+        to.handle_input(Instant::now(), Side::Plain, Input::Data(b"last words"), &mut packet);
+        assert_eq!(hear(&mut from, &packet), b"last words");
+        let lost = CloseReason::WriteFailed(Side::Plain, broken);
+        let expected = [Event::EndOfStream(Side::Encrypted), Event::Closed(lost)];
+        assert_eq!(tell(&mut to, Side::Plain, Input::End), expected);
+        assert_eq!(to.bytes().1, PACKET_DATA_LEN as u64);
     }
 }
 
