@@ -14,7 +14,7 @@ PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe $(RELEASE)/spiped-keygen
 UNITS = dist/systemd/spiped@.service dist/systemd/spiped@.socket
 PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
-.PHONY: all install uninstall check test soak demo bench timing asan fuzz-smoke crates clean
+.PHONY: all install uninstall check test hostile soak demo bench timing asan fuzz-smoke crates clean
 
 all:
 	$(CARGO) build --release --locked
@@ -54,6 +54,11 @@ check:
 test:
 	sh tests/fetch-c-spiped.sh
 	$(CARGO) test --workspace --locked
+
+# Every trick of a hostile peer, on ours and on C spiped, and what came of it: into DESIGN.md.
+hostile: all
+	$(CARGO) run --release --locked --quiet --package spiped-hostile-tester -- table \
+	    --into DESIGN.md ours=$(RELEASE)/spiped "C=$$(sh tests/fetch-c-spiped.sh)"
 
 # Traffic of every kind, verified, while memory and descriptors must stay what they were: an hour,
 # or SECONDS.  `make test` has some seconds of it.

@@ -1,6 +1,7 @@
 //! Peers that lack the key, or break the protocol: nobody behind the daemon notices them.
 //!
-//! It owns handshakes that fail and packets that lie. Next: `tamper.rs`, for streams that
+//! It owns what is due to each trick of `tests/hostile-tester`, the tables of DESIGN.md that say what
+//! came of them, and what takes more than one peer to try. Next: `tamper.rs`, for streams that
 //! somebody else breaks on the way.
 
 mod support;
@@ -8,16 +9,15 @@ mod support;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
+use hostile_tester as tester;
 use socket2::Socket;
 use spiped_peer::pattern::Pattern;
-use spiped_peer::{Direction, Handshake, MOST, NONCE, PUBLIC, Raw, Secrecy, Side, random};
+use spiped_peer::{Handshake, MOST, NONCE, Raw, Secrecy, Side, random};
 
 use support::process::{Role, Spiped};
 use support::servers::{Reading, echo_once};
 use support::tunnel::{Ends, Spipe, Tunnel};
-use support::{
-    Address, Daemon, Implementation::Ours, QUIET, Room, Server, holds_within, wait_until,
-};
+use support::{Address, Daemon, Implementation::Ours, Program, Room, Server, wait_until};
 
 /// Short, so that strangers are gone soon.
 const TIMEOUT: &[&str] = &["-o", "3"];
@@ -72,6 +72,35 @@ fn stranger(mut socket: Socket, index: usize) -> io::Result<()> {
     Ok(())
 }
 
+/// Plays everything on our daemon; whatever comes of it is due, and is what DESIGN.md says.
+fn everything(role: tester::Role) {
+    let design = concat!(env!("CARGO_MANIFEST_DIR"), "/DESIGN.md");
+    let design = std::fs::read_to_string(design).expect("DESIGN.md");
+    let [decrypt, encrypt] = ["| `spiped -d` meets a client:", "| `spiped -e` meets a server:"]
+        .map(|head| design.split_once(head).expect("the tables are in DESIGN.md").1);
+    let table = if role == tester::Role::Encrypt {
+        encrypt
+    } else {
+        &decrypt[..decrypt.len() - encrypt.len()]
+    };
+    let ours = tester::Subject::Program(Ours.path(Program::Spiped));
+    for (trick, outcome) in tester::table::play_all(&ours, role).expect("our daemon starts") {
+        assert!(trick.is_due(role, &outcome), "{}, {role:?}: {outcome:?}", trick.name);
+        let row = format!("| {} | {} |", trick.name, tester::table::cells(&outcome));
+        assert!(table.contains(&row), "`make hostile` writes into DESIGN.md: {row}");
+    }
+}
+
+#[test]
+fn every_trick_on_a_decrypting_daemon_comes_to_what_is_due() {
+    everything(tester::Role::Decrypt);
+}
+
+#[test]
+fn every_trick_on_an_encrypting_daemon_comes_to_what_is_due() {
+    everything(tester::Role::Encrypt);
+}
+
 #[test]
 fn forty_strangers_never_reach_the_target() {
     const STRANGERS: usize = 40;
@@ -108,28 +137,6 @@ fn forty_strangers_never_reach_the_target() {
 }
 
 #[test]
-fn a_target_without_the_key_gets_no_data() {
-    // The encrypting side is the one that is lied to: its client's bytes must stay here.
-    let (room, fake) = (Room::new(), Server::holding());
-    let daemon = Spiped::new(Ours, Role::Encrypt, &room, &Address::any_v4(), fake.address())
-        .flags(TIMEOUT)
-        .start();
-    let mut plain = connect(&daemon);
-    plain.write_all(b"secret").expect("send");
-    let mut handshake =
-        Handshake::start(fake.accept(), b"wrong", Side::Server, Secrecy::Forward).expect("nonces");
-    handshake.socket().read_exact(&mut [0; PUBLIC]).expect("the client's value");
-    let public = handshake.public();
-    handshake.socket().write_all(&public).expect("send");
-    let mut rest = Vec::new();
-    // A reset is as good an end as any.
-    let _ = handshake.socket().read_to_end(&mut rest);
-    assert_eq!(rest.len(), 0, "bytes for a target without the key");
-    let outcome = plain.read(&mut [0; 1]).map_err(|error| error.kind());
-    assert_eq!(outcome, Err(ErrorKind::ConnectionReset), "looks like a clean end");
-}
-
-#[test]
 fn nonces_are_sent_without_waiting() {
     let (room, server) = (Room::new(), Server::holding());
     let tunnel = Tunnel::start(&room, Ends::ours(), server.address());
@@ -141,62 +148,6 @@ fn nonces_are_sent_without_waiting() {
         Spiped::new(Ours, Role::Encrypt, &room, &Address::any_v4(), fake.address()).start();
     let _plain = connect(&daemon);
     assert_eq!(Reading::new(fake.accept()).exactly(NONCE).len(), NONCE);
-}
-
-#[test]
-fn the_server_is_silent_until_the_client_has_proved_the_key() {
-    let (room, server) = (Room::new(), Server::holding());
-    let daemon = decrypting(&room, server.address(), &[]);
-    let mut handshake =
-        Handshake::start(connect(&daemon), &room.secret(), Side::Client, Secrecy::Forward)
-            .expect("nonces");
-    // All but the last byte of a good value: no answer, no connection to the target.
-    let public = handshake.public();
-    handshake.socket().write_all(&public[..public.len() - 1]).expect("send");
-    handshake.socket().set_read_timeout(Some(QUIET)).expect("timeout");
-    let answer = handshake.socket().read(&mut [0; 1]).map_err(|error| error.kind());
-    assert_eq!(answer, Err(ErrorKind::WouldBlock), "an answer before the MAC was there");
-    assert_eq!(server.connections(), 0);
-    // And with it there are both.
-    handshake.socket().set_read_timeout(Some(support::DEADLINE)).expect("timeout");
-    handshake.socket().write_all(&public[public.len() - 1..]).expect("send");
-    let peer = handshake.read_public().expect("the server's value");
-    let mut client = handshake.keyed(&peer);
-    client.send(b"hello").expect("send");
-    assert_eq!(Reading::new(server.accept()).exactly(5), b"hello");
-}
-
-#[test]
-fn values_outside_the_group_are_refused() {
-    let (room, server) = (Room::new(), Server::holding());
-    let daemon = decrypting(&room, server.address(), &[]);
-    let mut handshake =
-        Handshake::start(connect(&daemon), &room.secret(), Side::Client, Secrecy::Forward)
-            .expect("nonces");
-    // 2^2048 - 1 is no number below the prime, whoever vouches for it.
-    let message = handshake.public_of(&[0xff; 256]);
-    handshake.socket().write_all(&message).expect("send");
-    support::refused(handshake.read_public());
-    assert!(!holds_within(QUIET, || server.connections() > 0), "the target was contacted");
-}
-
-#[test]
-fn a_handshake_may_come_byte_by_byte() {
-    let (room, server) = (Room::new(), Server::holding());
-    let daemon = decrypting(&room, server.address(), &[]);
-    let socket = connect(&daemon);
-    socket.set_tcp_nodelay(true).expect("TCP_NODELAY");
-    let mut handshake =
-        Handshake::start(socket, &room.secret(), Side::Client, Secrecy::Forward).expect("nonces");
-    for byte in handshake.public() {
-        handshake.socket().write_all(&[byte]).expect("send");
-    }
-    let peer = handshake.read_public().expect("the server's value");
-    let mut client = handshake.keyed(&peer);
-    for byte in client.sealing.seal(b"slow") {
-        client.socket.write_all(&[byte]).expect("send");
-    }
-    assert_eq!(Reading::new(server.accept()).exactly(4), b"slow");
 }
 
 #[test]
@@ -217,64 +168,6 @@ fn early_packets_are_kept() {
     let mut received = Vec::new();
     server.accept().read_to_end(&mut received).expect("a clean end");
     assert!(received == data, "early packets differ: {} bytes", received.len());
-}
-
-#[test]
-fn unexpected_bytes_end_the_connection() {
-    // A packet's worth of noise right behind a good handshake.
-    let (room, server) = (Room::new(), Server::holding());
-    let daemon = decrypting(&room, server.address(), &[]);
-    let mut handshake =
-        Handshake::start(connect(&daemon), &room.secret(), Side::Client, Secrecy::Forward)
-            .expect("nonces");
-    let mut message = handshake.public().to_vec();
-    message.extend(Pattern::new(4).take(3 * MOST));
-    handshake.socket().write_all(&message).expect("send");
-    let mut target = server.accept();
-    let outcome = target.read(&mut [0; 1]).map_err(|error| error.kind());
-    assert_eq!(
-        outcome,
-        Err(ErrorKind::ConnectionReset),
-        "noise reached the target, or a clean end"
-    );
-    closed(handshake.socket());
-}
-
-/// Sends one packet with the length that it claims, between two good ones.
-fn packet_with_length(length: u32) {
-    let (room, server) = (Room::new(), Server::holding());
-    let daemon = decrypting(&room, server.address(), &[]);
-    let mut client =
-        Raw::client(connect(&daemon), &room.secret(), Secrecy::Forward).expect("handshake");
-    let sealing: &mut Direction = &mut client.sealing;
-    let packets = [sealing.seal(b"good"), sealing.seal_as(b"", length), sealing.seal(b"late")];
-    client.socket.write_all(&packets.concat()).expect("send");
-    let mut target = server.accept();
-    let mut received = Vec::new();
-    let outcome = target.read_to_end(&mut received).map_err(|error| error.kind());
-    assert_eq!(received, b"good", "what is before a packet of length {length}, and no more");
-    assert_eq!(outcome.err(), Some(ErrorKind::ConnectionReset), "after length {length}");
-}
-
-#[test]
-fn packets_with_a_wrong_length_are_refused() {
-    for length in [0, 1025, 1028, 1060, u32::MAX] {
-        packet_with_length(length);
-    }
-}
-
-#[test]
-fn a_replayed_packet_is_refused() {
-    let (room, server) = (Room::new(), Server::holding());
-    let daemon = decrypting(&room, server.address(), &[]);
-    let mut client =
-        Raw::client(connect(&daemon), &room.secret(), Secrecy::Forward).expect("handshake");
-    let packet = client.sealing.seal(b"once");
-    client.socket.write_all(&[packet, packet].concat()).expect("send");
-    let mut received = Vec::new();
-    let outcome = server.accept().read_to_end(&mut received).map_err(|error| error.kind());
-    assert_eq!(received, b"once");
-    assert_eq!(outcome.err(), Some(ErrorKind::ConnectionReset));
 }
 
 #[test]

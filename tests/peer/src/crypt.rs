@@ -57,6 +57,11 @@ fn to_bytes(value: &BigUint) -> [u8; 256] {
     out
 }
 
+/// The prime of the group.
+pub fn prime() -> [u8; 256] {
+    to_bytes(&BigUint::parse_bytes(PRIME, 16).expect("a hexadecimal number"))
+}
+
 /// base^exponent modulo the prime of the group.
 fn power(base: &[u8], exponent: &[u8]) -> [u8; 256] {
     let prime = BigUint::parse_bytes(PRIME, 16).expect("a hexadecimal number");

@@ -9,5 +9,5 @@ mod crypt;
 pub mod pattern;
 mod raw;
 
-pub use crypt::{Direction, MOST, NONCE, PACKET, PUBLIC};
+pub use crypt::{Direction, MOST, NONCE, PACKET, PUBLIC, prime};
 pub use raw::{Handshake, Raw, Secrecy, Secrets, Side, random};

@@ -22,6 +22,14 @@ pub enum Side {
     Server,
 }
 
+impl Side {
+    /// Its peer.
+    #[must_use]
+    pub fn other(self) -> Self {
+        if self == Self::Client { Self::Server } else { Self::Client }
+    }
+}
+
 /// What a raw peer offers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
@@ -70,13 +78,18 @@ pub fn random<const N: usize>() -> [u8; N] {
 
 impl Handshake {
     /// Sends a nonce and reads the peer's.
-    pub fn start(
+    pub fn start(socket: Socket, secret: &[u8], side: Side, secrecy: Secrecy) -> io::Result<Self> {
+        Self::start_with(socket, random(), secret, side, secrecy)
+    }
+
+    /// Sends this nonce and reads the peer's.
+    pub fn start_with(
         mut socket: Socket,
+        ours: [u8; NONCE],
         secret: &[u8],
         side: Side,
         secrecy: Secrecy,
     ) -> io::Result<Self> {
-        let ours: [u8; NONCE] = random();
         let mut theirs = [0; NONCE];
         socket.write_all(&ours)?;
         socket.read_exact(&mut theirs)?;
@@ -100,9 +113,14 @@ impl Handshake {
 
     /// Any value at all, with the MAC of this side.
     pub fn public_of(&self, value: &[u8; 256]) -> [u8; PUBLIC] {
+        self.public_as(self.side, value)
+    }
+
+    /// Any value at all, with the MAC of either side.
+    pub fn public_as(&self, side: Side, value: &[u8; 256]) -> [u8; PUBLIC] {
         let mut message = [0; PUBLIC];
         message[..256].copy_from_slice(value);
-        message[256..].copy_from_slice(&mac(&self.mac_key(self.side), &[value]));
+        message[256..].copy_from_slice(&mac(&self.mac_key(side), &[value]));
         message
     }
 
@@ -111,7 +129,7 @@ impl Handshake {
         let mut message = [0; PUBLIC];
         self.socket.read_exact(&mut message)?;
         let (value, tag) = message.split_at(256);
-        let peer = if self.side == Side::Client { Side::Server } else { Side::Client };
+        let peer = self.side.other();
         if tag != mac(&self.mac_key(peer), &[value]) {
             return Err(not_as_it_should_be("the MAC of the peer's value"));
         }
@@ -139,8 +157,12 @@ impl Handshake {
     /// What nobody but the two sides may ever know of this connection.
     pub fn secrets(&self, peer: &[u8; 256]) -> Secrets {
         let common = self.common(peer);
-        let session = derive(&self.secret, &[&self.nonces, &common]);
+        let session = self.session(&common);
         Secrets { handshake: derive(&self.secret, &[&self.nonces]), common, session }
+    }
+
+    fn session(&self, common: &[u8; 256]) -> [u8; 128] {
+        derive(&self.secret, &[&self.nonces, common])
     }
 
     fn common(&self, peer: &[u8; 256]) -> [u8; 256] {
@@ -156,7 +178,12 @@ impl Handshake {
     /// What this side sends with and receives with. Without forward secrecy the peer's value
     /// does not matter, so packets can be made before it is known.
     pub fn directions(&self, peer: &[u8; 256]) -> (Direction, Direction) {
-        let keys = self.secrets(peer).session;
+        self.directions_from(&self.common(peer))
+    }
+
+    /// The same for a common value that was not computed, since it is known.
+    pub fn directions_from(&self, common: &[u8; 256]) -> (Direction, Direction) {
+        let keys = self.session(common);
         let (client, server) = (Direction::new(&keys[..64]), Direction::new(&keys[64..]));
         if self.side == Side::Client { (client, server) } else { (server, client) }
     }
