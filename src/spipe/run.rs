@@ -13,6 +13,7 @@ use log::{Level, LevelFilter};
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::pause::{Pause, Woken};
 use spiped_net::signal::{self, Signal, Signals};
+use spiped_net::web::Carrier;
 use spiped_net::{EventLoop, Outcome, Purpose, Settings};
 use spiped_proto::Role;
 
@@ -119,6 +120,8 @@ fn settings(options: &Options) -> Result<Settings, String> {
         pfs: options.pfs,
         keys: vec![key],
         targets,
+        carrier: Carrier::Socket,
+        proxy: None,
         bind,
         timeout: Some(options.timeout),
         coalesce: options.coalesce,

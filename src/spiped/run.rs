@@ -18,6 +18,7 @@ use spiped_net::dns::Refresher;
 use spiped_net::listener::{self, Listener};
 use spiped_net::signal::{self, Signal, Signals};
 use spiped_net::supervisor::Supervisor;
+use spiped_net::web::Carrier;
 use spiped_net::{EventLoop, Outcome, Purpose, Settings, limits};
 use spiped_proto::{Role, SharedKey};
 
@@ -183,6 +184,8 @@ fn set_up(
         pfs: options.pfs,
         keys: vec![checked.key],
         targets: addresses.targets,
+        carrier: Carrier::Socket,
+        proxy: None,
         bind: addresses.bind,
         timeout: Some(options.timeout),
         coalesce: options.coalesce,

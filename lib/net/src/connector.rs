@@ -2,7 +2,8 @@
 //!
 //! Owns the attempts of one connection: they start 250 ms apart in the order of the list (RFC 8305,
 //! section 5), or at once when all before have failed; the first success wins; one deadline covers
-//! all. A shortage of descriptors or buffers pauses, it fails nothing. Next: `relay.rs`.
+//! all, and what has to be opened on the socket that won (`transport/dial.rs`). A shortage of
+//! descriptors or buffers pauses, it fails nothing. Next: `relay.rs`.
 
 use std::fmt;
 use std::io;
@@ -14,7 +15,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::addr::Endpoint;
 use crate::limits::is_shortage;
-use crate::transport;
+use crate::transport::dial::{Dial, Hurdle, Opening};
+use crate::transport::{self, Transport};
 
 /// Time between the starts of two attempts (RFC 8305, section 8: Connection Attempt Delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -31,6 +33,8 @@ pub enum ConnectError {
     TimedOut(Option<Endpoint>),
     /// There is no address.
     NoAddress,
+    /// It is connected, but of no use; without a reason, the time was up.
+    NotOpened(Endpoint, Hurdle, Option<String>),
 }
 
 impl fmt::Display for ConnectError {
@@ -40,6 +44,12 @@ impl fmt::Display for ConnectError {
             Self::TimedOut(Some(endpoint)) => write!(f, "{endpoint} did not answer in time"),
             Self::TimedOut(None) => f.write_str("the system had no room for a connection in time"),
             Self::NoAddress => f.write_str("the target has no address"),
+            Self::NotOpened(endpoint, hurdle, Some(reason)) => {
+                write!(f, "{hurdle} at {endpoint}: {reason}")
+            }
+            Self::NotOpened(endpoint, hurdle, None) => {
+                write!(f, "{hurdle} at {endpoint}: it did not answer in time")
+            }
         }
     }
 }
@@ -51,6 +61,8 @@ pub(crate) struct Route {
     /// `-b`: what outgoing sockets are bound to, the first of the right family.
     pub(crate) bind: Arc<[Endpoint]>,
     pub(crate) timeout: Option<Duration>,
+    /// What is to be done on the socket before it is usable.
+    pub(crate) opening: Opening,
 }
 
 /// How far the attempts are.
@@ -58,7 +70,7 @@ pub(crate) struct Route {
 pub(crate) enum Progress {
     Pending,
     /// Connected, and registered under the token already.
-    Connected(Socket, Endpoint),
+    Connected(Transport, Endpoint),
     Failed(ConnectError),
 }
 
@@ -71,19 +83,32 @@ pub(crate) struct Connector {
     next_start: Instant,
     deadline: Option<Instant>,
     last_error: Option<(usize, io::Error)>,
+    /// The attempt that won, while there is something to be opened on it.
+    dial: Option<(Box<Dial>, Endpoint)>,
 }
 
 impl Connector {
     pub(crate) fn new(route: Route, now: Instant) -> Self {
         let deadline = route.timeout.and_then(|limit| now.checked_add(limit));
-        Self { route, next: 0, attempts: Vec::new(), next_start: now, deadline, last_error: None }
+        Self {
+            route,
+            next: 0,
+            attempts: Vec::new(),
+            next_start: now,
+            deadline,
+            last_error: None,
+            dial: None,
+        }
     }
 
     /// Looks at the attempts under way and starts what is due. To be called after every event of
     /// the token and no later than [`Self::poll_timeout`] says.
     pub(crate) fn advance(&mut self, now: Instant, registry: &Registry, token: Token) -> Progress {
+        if self.dial.is_some() {
+            return self.go_on_dialling(now);
+        }
         if let Some((index, socket)) = self.take_connected() {
-            return Progress::Connected(socket, self.route.targets[index].clone());
+            return self.win(now, index, socket);
         }
         while self.next < self.route.targets.len()
             && (self.attempts.is_empty() || self.next_start <= now)
@@ -91,7 +116,7 @@ impl Connector {
             let index = self.next;
             let endpoint = &self.route.targets[index];
             match start(endpoint, &self.route.bind, registry, token) {
-                Ok((socket, true)) => return Progress::Connected(socket, endpoint.clone()),
+                Ok((socket, true)) => return self.win(now, index, socket),
                 Ok((socket, false)) => {
                     self.attempts.push((index, socket));
                     self.next_start = now + ATTEMPT_DELAY;
@@ -121,9 +146,41 @@ impl Connector {
         Progress::Pending
     }
 
+    /// An attempt has succeeded, and the others are over.
+    fn win(&mut self, now: Instant, index: usize, socket: Socket) -> Progress {
+        self.attempts = Vec::new();
+        let endpoint = self.route.targets[index].clone();
+        if self.route.opening.is_none() {
+            return Progress::Connected(Transport::new(socket, &endpoint), endpoint);
+        }
+        let opening = self.route.opening.clone();
+        match Dial::new(opening, socket, &endpoint) {
+            Ok(dial) => self.dial = Some((Box::new(dial), endpoint)),
+            Err(reason) => {
+                let error = ConnectError::NotOpened(endpoint, Hurdle::Upgrade, Some(reason));
+                return Progress::Failed(error);
+            }
+        }
+        self.go_on_dialling(now)
+    }
+
+    fn go_on_dialling(&mut self, now: Instant) -> Progress {
+        let Some((dial, endpoint)) = &mut self.dial else { return Progress::Pending };
+        let outcome = dial.advance();
+        let late = self.deadline.is_some_and(|deadline| deadline <= now);
+        let reason = match outcome {
+            Ok(Some(transport)) => return Progress::Connected(transport, endpoint.clone()),
+            Ok(None) if late => None,
+            Ok(None) => return Progress::Pending,
+            Err(reason) => Some(reason),
+        };
+        Progress::Failed(ConnectError::NotOpened(endpoint.clone(), dial.hurdle(), reason))
+    }
+
     /// When [`Self::advance`] has something to do without an event.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
-        let start = (self.next < self.route.targets.len()).then_some(self.next_start);
+        let more = self.dial.is_none() && self.next < self.route.targets.len();
+        let start = more.then_some(self.next_start);
         start.into_iter().chain(self.deadline).min()
     }
 

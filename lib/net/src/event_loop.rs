@@ -34,6 +34,8 @@ use crate::signal::{Signal, Signals};
 use crate::supervisor::{Counts, Supervisor};
 use crate::token::Source;
 use crate::transport::Transport;
+use crate::transport::dial::Opening;
+use crate::web::{Carrier, WebServer};
 use crowd::Origin;
 use gate::Gate;
 use places::Places;
@@ -62,6 +64,8 @@ pub struct EventLoop {
     poll: Poll,
     waker: Arc<Waker>,
     shared: Shared,
+    /// How those who come ask for WebSockets, if they do.
+    server: Option<Arc<WebServer>>,
     scratch: Scratch,
     /// Bytes that wait to be written, in all connections together.
     waiting: usize,
@@ -91,6 +95,12 @@ impl EventLoop {
     ///
     /// If the system has no descriptors for it.
     pub fn new(settings: Settings) -> io::Result<Self> {
+        let (client, server) = match settings.carrier {
+            Carrier::Socket => (None, None),
+            Carrier::WebClient(client) => (Some(Arc::new(client)), None),
+            Carrier::WebServer(server) => (None, Some(Arc::new(server))),
+        };
+        let opening = Opening { via: settings.proxy.map(Arc::new), web: client };
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), Source::Waker.into())?);
         let mut proto = Config::new(settings.role, settings.keys);
@@ -106,12 +116,14 @@ impl EventLoop {
                     targets: Arc::from(settings.targets),
                     bind: Arc::from(settings.bind),
                     timeout: settings.timeout,
+                    opening,
                 },
                 keepalive: settings.keepalive,
                 idle_timeout: settings.idle_timeout,
                 ack_timeout: settings.ack_timeout,
                 purpose: settings.purpose,
             },
+            server,
             scratch: Scratch::new(),
             waiting: 0,
             slots: Slab::new(),
@@ -337,11 +349,18 @@ impl EventLoop {
         }
         self.places.advance(now);
         while let Some((socket, peer)) = self.gate.next(&self.places, now) {
-            let transport = Transport::new(socket, &peer);
-            if let Err(error) = self.make_room(now) {
-                transport.abort(); // it must not look like a clean end
-                self.gate.pause(&error, now);
-            } else if let Err(error) = self.add(transport, peer, now) {
+            let transport = match &self.server {
+                None => Ok(Transport::new(socket, &peer)),
+                Some(server) => Transport::accept(socket, &peer, server),
+            };
+            let added = transport.and_then(|transport| match self.make_room(now) {
+                Ok(()) => self.add(transport, peer, now),
+                Err(error) => {
+                    transport.abort(); // it must not look like a clean end
+                    Err(error)
+                }
+            });
+            if let Err(error) = added {
                 self.gate.pause(&error, now);
             }
         }
@@ -393,10 +412,29 @@ impl EventLoop {
         }
     }
 
-    /// The first SIGTERM of a daemon starts the drain; every other signal ends the process.
+    /// Reads the certificate again; false if there is none. Connections that are there keep theirs.
+    fn reload(&mut self) -> bool {
+        let Some(server) = &mut self.server else { return false };
+        let Some(tls) = &mut Arc::make_mut(server).tls else { return false };
+        match tls.reload() {
+            Ok(()) => {
+                log::info!("the certificate of {} is in use now", tls.certificate().display())
+            }
+            Err(error) => {
+                log::warn!("SIGHUP: {error}; the certificate that is in use stays in use");
+            }
+        }
+        true
+    }
+
+    /// The first SIGTERM of a daemon starts the drain, and SIGHUP re-reads a certificate; every
+    /// other signal ends the process.
     fn take_signals(&mut self, now: Instant) -> Option<Signal> {
         let pending: Vec<Signal> = self.signals.as_mut()?.pending().collect();
         for signal in pending {
+            if signal == Signal::Hangup && self.reload() {
+                continue;
+            }
             let drains = signal == Signal::Terminate && self.shared.purpose == Purpose::Serve;
             if !drains || self.draining {
                 return Some(signal);

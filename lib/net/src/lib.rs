@@ -20,9 +20,12 @@ mod relay;
 pub mod signal;
 pub mod supervisor;
 mod timer;
+pub mod tls;
 mod token;
 mod transport;
+pub mod web;
 
 pub use connector::ConnectError;
 pub use event_loop::{EventLoop, Outcome, Purpose, Settings};
 pub use relay::{EndReason, FailedHandshake};
+pub use transport::dial::Hurdle;

@@ -62,6 +62,10 @@ pub(crate) struct Relay {
     way: Way,
     authenticated: Option<Authenticated>,
     closing: Option<Box<Closing>>,
+    /// What a carrier says about the failure that ends the connection.
+    fault: Option<io::Error>,
+    /// Where the peer claims that it comes from, behind a proxy.
+    claim: Option<Box<str>>,
     /// From the moment on at which both sides are connected, if idleness matters at all.
     idle: Option<Box<Idle>>,
 }
@@ -90,6 +94,8 @@ impl Relay {
             way: Way::None,
             authenticated: None,
             closing: None,
+            fault: None,
+            claim: None,
             idle: None,
         };
         *relay.end_mut(side) = Some(End::new(accepted, context::most_read(side)));
@@ -107,7 +113,7 @@ impl Relay {
     /// Takes note of what the kernel says about a side. The turn comes later.
     pub(crate) fn note(&mut self, side: Side, event: &MioEvent) {
         if let Some(end) = self.end_mut(side) {
-            end.ready.note(event);
+            end.note(event);
         }
     }
 
@@ -133,12 +139,14 @@ impl Relay {
 
     /// Ends the connection because the daemon stops; the next turn finishes it.
     pub(crate) fn stop(&mut self, now: Instant) {
+        self.take_claim();
         self.way = Way::None;
         self.closing = Some(Box::new(Closing::new(EndReason::Stopped, now)));
     }
 
     /// Ends the connection at once, with a reset to both sides.
     pub(crate) fn kill(&mut self, reason: EndReason) {
+        self.take_claim();
         self.closing = Some(Box::new(Closing::new(reason, self.started)));
         for side in [Side::Plain, Side::Encrypted] {
             if let Some(end) = self.end_mut(side).take() {
@@ -150,9 +158,11 @@ impl Relay {
     /// When [`Self::pump`] is to be called without an event.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let idle = self.idle.as_ref().map(|idle| idle.poll_timeout());
+        let ends = [&self.plain, &self.encrypted].into_iter().flatten();
+        let carriers = ends.filter_map(End::poll_timeout).min();
         if let Some(closing) = &self.closing {
             let idle = idle.filter(|_| closing.reason.is_clean());
-            return closing.poll_timeout().into_iter().chain(idle).min();
+            return closing.poll_timeout().into_iter().chain(idle).chain(carriers).min();
         }
         let core = self.conn.as_ref().and_then(Conn::poll_timeout);
         let way = match &self.way {
@@ -160,7 +170,7 @@ impl Relay {
             Way::Waiting(until) => *until,
             Way::Connecting(connector) => connector.poll_timeout(),
         };
-        core.into_iter().chain(way).chain(idle).min()
+        core.into_iter().chain(way).chain(idle).chain(carriers).min()
     }
 
     /// Bytes that wait to be written.
@@ -182,6 +192,9 @@ impl Relay {
 
     fn turn(&mut self, ctx: &mut Context<'_>) -> Pumped {
         let mut more = false;
+        for end in [&mut self.plain, &mut self.encrypted].into_iter().flatten() {
+            end.advance(ctx.now);
+        }
         if self.closing.is_none() {
             self.advance(ctx);
             self.handle_timeout(ctx);
@@ -201,6 +214,9 @@ impl Relay {
     /// The connection in one line, once it is over.
     pub(crate) fn summary(&self, now: Instant) -> String {
         let mut line = format!("connection from {}", self.peer);
+        if let Some(claim) = &self.claim {
+            line += &format!(" (for {claim}, as it says)");
+        }
         if let Some(target) = &self.target {
             line += &format!(" to {target}");
         }
@@ -264,9 +280,8 @@ impl Relay {
         match connector.advance(ctx.now, ctx.registry, token) {
             Progress::Pending => {}
             Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
-            Progress::Connected(socket, endpoint) => {
+            Progress::Connected(transport, endpoint) => {
                 self.way = Way::None;
-                let transport = Transport::new(socket, &endpoint);
                 self.target = Some(endpoint);
                 if let Err(error) = self.adopt(transport, target_side, ctx) {
                     self.close(EndReason::System(error), ctx);
@@ -339,7 +354,12 @@ impl Relay {
                 Ok(0) => (0, Input::End),
                 Ok(read) => (read, Input::Data(&inbox[..read])),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => (0, Input::ReadFailed(error.kind())),
+                Err(error) => {
+                    let kind = error.kind();
+                    // What the system says is in the kind.
+                    self.fault = Some(error).filter(|error| error.get_ref().is_some());
+                    (0, Input::ReadFailed(kind))
+                }
             };
             if let (1.., Some(idle)) = (read, &mut self.idle) {
                 idle.moved(ctx.now);
@@ -363,7 +383,7 @@ impl Relay {
     /// is free. During the handshake the core takes what it waits for, whatever the way ahead.
     fn read_limit(&self, from: Side) -> usize {
         let (Some(conn), Some(end)) = (&self.conn, self.end(from)) else { return 0 };
-        if !end.ready.readable() {
+        if !end.readable() {
             return 0;
         }
         let limit = conn.read_limit(from);
@@ -379,7 +399,7 @@ impl Relay {
         if let Some(conn) = &mut self.conn {
             conn.poll_transmit(&mut own);
         }
-        self.write(Side::Encrypted, &own, now);
+        self.write(Side::Encrypted, &mut own, now);
         for side in [Side::Plain, Side::Encrypted] {
             if let Some(end) = self.end_mut(side)
                 && let Err(error) = end.flush()
@@ -390,7 +410,7 @@ impl Relay {
     }
 
     /// Writes what has become of the `read` bytes of one side to the other.
-    fn write_across(&mut self, from: Side, read: usize, bytes: &[u8], now: Instant) {
+    fn write_across(&mut self, from: Side, read: usize, bytes: &mut [u8], now: Instant) {
         if bytes.is_empty() {
             return;
         }
@@ -401,7 +421,7 @@ impl Relay {
         }
     }
 
-    fn write(&mut self, side: Side, bytes: &[u8], now: Instant) {
+    fn write(&mut self, side: Side, bytes: &mut [u8], now: Instant) {
         if let Some(end) = self.end_mut(side)
             && let Err(error) = end.write(bytes)
         {
@@ -437,7 +457,11 @@ impl Relay {
                 Event::Closed(reason) => {
                     let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
                     let role = ctx.shared.proto.role;
-                    self.close(EndReason::from_core(reason, heard, role), ctx);
+                    let reason = match self.fault.take() {
+                        Some(fault) => EndReason::Carrier(reason, fault),
+                        None => EndReason::from_core(reason, heard, role),
+                    };
+                    self.close(reason, ctx);
                 }
             }
         }
@@ -455,8 +479,16 @@ impl Relay {
                 None => log::error!("{reason}"),
             }
         }
+        self.take_claim();
         self.way = Way::None;
         self.closing = Some(Box::new(Closing::new(reason, ctx.now)));
+    }
+
+    /// While there still is a carrier to ask.
+    fn take_claim(&mut self) {
+        if let Some(end) = &mut self.encrypted {
+            self.claim = end.take_claim();
+        }
     }
 
     fn end(&self, side: Side) -> Option<&End> {

@@ -5,8 +5,10 @@ use std::time::Duration;
 use spiped_proto::{Pfs, Role, SharedKey};
 
 use crate::addr::Endpoint;
+use crate::proxy::Via;
 use crate::relay::EndReason;
 use crate::signal::Signal;
+use crate::web::Carrier;
 
 /// What the loop is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct Settings {
     pub keys: Vec<SharedKey>,
     /// `-t`: addresses of the target, the preferred one first.
     pub targets: Vec<Endpoint>,
+    /// What carries the encrypted side.
+    pub carrier: Carrier,
+    /// The proxy between us and the target; then `targets` are where the proxy is.
+    pub proxy: Option<Via>,
     /// `-b`: what outgoing sockets are bound to; empty for the system's choice.
     pub bind: Vec<Endpoint>,
     /// `-o`: how long connecting, and how long the handshake, may take; `None` for ever.

@@ -16,6 +16,9 @@ use super::{Context, EndReason};
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
 
+/// How long a stranger may take for what is answered to a request that is none of ours.
+const STRANGERS_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A connection that is being closed.
 #[derive(Debug)]
 pub(super) struct Closing {
@@ -53,12 +56,8 @@ impl Closing {
         ctx: &Context<'_>,
     ) -> bool {
         if self.reason.is_clean() {
-            match flush_both(plain, encrypted) {
-                // The kernel has every byte and both ends, and delivers them after close().
-                Ok(true) => {
-                    (*plain, *encrypted) = (None, None);
-                    return true;
-                }
+            match finish_both(plain, encrypted, ctx) {
+                Ok(true) => return true,
                 Ok(false) => {
                     self.next_look = None;
                     return false;
@@ -68,8 +67,12 @@ impl Closing {
         }
         if self.reason.is_immediate() {
             abort(plain);
-            abort(encrypted);
-            return true;
+            // The carrier may have something to say to a stranger all the same.
+            let explains = self.reason.may_be_explained();
+            if !(explains && encrypted.as_ref().is_some_and(|end| end.last_words() > 0)) {
+                abort(encrypted);
+                return true;
+            }
         }
         let left = settle(plain) + settle(encrypted);
         if plain.is_none() && encrypted.is_none() {
@@ -77,8 +80,7 @@ impl Closing {
         }
         if left < self.undelivered {
             (self.undelivered, self.progress) = (left, ctx.now);
-            self.deadline =
-                ctx.shared.route.timeout.and_then(|limit| self.progress.checked_add(limit));
+            self.deadline = self.patience(ctx).and_then(|limit| ctx.now.checked_add(limit));
         }
         if self.deadline.is_some_and(|deadline| deadline <= ctx.now) {
             log::debug!("{left} bytes could not be delivered before the reset");
@@ -92,15 +94,38 @@ impl Closing {
     }
 }
 
-/// Writes what waits for either side; whether nothing does any more.
-fn flush_both(plain: &mut Option<End>, encrypted: &mut Option<End>) -> Result<bool, CloseReason> {
-    let mut done = true;
-    for (side, end) in [(Side::Plain, plain), (Side::Encrypted, encrypted)] {
+impl Closing {
+    /// How long there may be no progress. A stranger gets little of it.
+    fn patience(&self, ctx: &Context<'_>) -> Option<Duration> {
+        let limit = ctx.shared.route.timeout;
+        if !self.reason.is_immediate() {
+            return limit;
+        }
+        Some(limit.map_or(STRANGERS_PATIENCE, |limit| limit.min(STRANGERS_PATIENCE)))
+    }
+}
+
+/// Writes what waits for either side, and when nothing does closes each that has nothing more to
+/// say or hear. Whether both are closed.
+fn finish_both(
+    plain: &mut Option<End>,
+    encrypted: &mut Option<End>,
+    ctx: &Context<'_>,
+) -> Result<bool, CloseReason> {
+    let mut written = true;
+    for (side, end) in [(Side::Plain, &mut *plain), (Side::Encrypted, &mut *encrypted)] {
         let Some(end) = end else { continue };
         end.flush().map_err(|error| CloseReason::WriteFailed(side, error.kind()))?;
-        done &= end.waiting() == 0;
+        written &= end.waiting() == 0;
     }
-    Ok(done)
+    for slot in [&mut *plain, &mut *encrypted] {
+        if written && slot.as_mut().is_some_and(|end| end.finish(ctx.now, ctx.shared.route.timeout))
+        {
+            // The kernel has every byte and the end, and delivers them after close().
+            *slot = None;
+        }
+    }
+    Ok(plain.is_none() && encrypted.is_none())
 }
 
 /// Delivers what waits for a side; resets the side when nothing is left. Returns what is left.

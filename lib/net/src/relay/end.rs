@@ -1,11 +1,12 @@
 //! One side of a connection: its transport, and what waits to be written to it.
 //!
-//! Owns the rest of a short write, the size of the next read and the latched readiness. Refuses to
-//! look into the bytes. `relay.rs` holds two of these.
+//! Owns the rest of a short write and the size of the next read. Refuses to look into the bytes. `relay.rs` holds two of these.
 
 use std::io;
+use std::time::{Duration, Instant};
 
-use crate::ready::Readiness;
+use mio::event::Event;
+
 use crate::transport::Transport;
 use spiped_proto::wire::PACKET_DATA_LEN;
 
@@ -26,8 +27,7 @@ enum Writing {
 #[derive(Debug)]
 pub(super) struct End {
     transport: Transport,
-    pub(super) ready: Readiness,
-    /// What the kernel has not taken: empty, and without an allocation, while all goes well.
+    /// What the transport has not taken: empty, and without an allocation, while all goes well.
     pending: Vec<u8>,
     /// How much of `pending` is written.
     written: usize,
@@ -42,7 +42,6 @@ impl End {
         Self {
             transport,
             most_read: most_read as u32,
-            ready: Readiness::fresh(),
             pending: Vec::new(),
             written: 0,
             read_size: FIRST_READ as u32,
@@ -50,27 +49,36 @@ impl End {
         }
     }
 
-    /// Reads once; at the end of the stream 0. Interruptions are tried again.
+    /// Takes note of what the kernel says.
+    pub(super) fn note(&mut self, event: &Event) {
+        self.transport.note(event);
+    }
+
+    /// Whether there may be something to read, the end or an error included.
+    pub(super) fn readable(&self) -> bool {
+        self.transport.readable()
+    }
+
+    /// Does what the carrier has to do by itself.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.transport.advance(now);
+    }
+
+    /// When [`Self::advance`] is to be called without an event.
+    pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        self.transport.poll_timeout()
+    }
+
+    /// Reads once; at the end of the stream 0.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.transport.read(into) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.ready.read_blocked();
-                    if error.kind() != io::ErrorKind::WouldBlock {
-                        // What was reset while bytes were under way counts them for ever.
-                        self.fail();
-                    }
-                    return Err(error);
-                }
-                Ok(read) => {
-                    if read < into.len() && self.transport.is_drained_by_short_reads() {
-                        self.ready.read_short();
-                    }
-                    return Ok(read);
-                }
-            }
+        let result = self.transport.read(into);
+        if let Err(error) = &result
+            && error.kind() != io::ErrorKind::WouldBlock
+        {
+            // What was reset while bytes were under way counts them for ever.
+            self.fail();
         }
+        result
     }
 
     /// The most that is to be read from this side at once.
@@ -93,25 +101,40 @@ impl End {
 
     /// Whether everything has been handed to the kernel and more can be.
     pub(super) fn is_drained(&self) -> bool {
-        self.pending.is_empty() && self.writing == Writing::Open
+        self.waiting() == 0 && self.writing == Writing::Open
     }
 
     /// Bytes that were handed over for this side and have not reached its system.
     pub(super) fn undelivered(&self) -> usize {
         match self.writing {
-            Writing::Failed => 0,
+            Writing::Failed => self.last_words(),
             Writing::Open | Writing::Ending | Writing::Shut => {
                 self.waiting() + self.transport.unsent()
             }
         }
     }
 
-    /// Writes `bytes`, behind what waits already; what is not taken waits too.
+    /// Bytes that tell the peer why the connection has failed, and are not with it yet.
+    pub(super) fn last_words(&self) -> usize {
+        self.transport.last_words()
+    }
+
+    /// After the ends of both streams: whether closing loses nothing any more.
+    pub(super) fn finish(&mut self, now: Instant, limit: Option<Duration>) -> bool {
+        self.transport.finish(now, limit)
+    }
+
+    /// Where the peer claims that it comes from, if it does.
+    pub(super) fn take_claim(&mut self) -> Option<Box<str>> {
+        self.transport.take_claim()
+    }
+
+    /// Writes `bytes`, behind what waits already; what is not taken waits too. They may be changed.
     ///
     /// # Errors
     ///
     /// The write's error, once; whatever waits is dropped, and nothing is written any more.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         if self.writing != Writing::Open {
             return Ok(());
         }
@@ -129,8 +152,8 @@ impl End {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let pending = std::mem::take(&mut self.pending);
-        self.written += self.try_write(&pending[self.written..])?;
+        let mut pending = std::mem::take(&mut self.pending);
+        self.written += self.try_write(&mut pending[self.written..])?;
         if self.written < pending.len() {
             self.pending = pending;
         } else {
@@ -142,21 +165,14 @@ impl End {
         Ok(())
     }
 
-    /// Writes until all is taken or the kernel takes no more; returns how much it took.
-    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// Writes until all is taken or the transport takes no more; returns how much it took.
+    fn try_write(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut taken = 0;
-        while taken < bytes.len() && self.ready.writable() {
-            match self.transport.write(&bytes[taken..]) {
-                Ok(written) => {
-                    taken += written;
-                    if taken < bytes.len() {
-                        self.ready.write_blocked();
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.ready.write_blocked();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+        while taken < bytes.len() && self.transport.writable() {
+            match self.transport.write(&mut bytes[taken..]) {
+                Ok(0) => break,
+                Ok(written) => taken += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => {
                     self.fail();
                     return Err(error);
@@ -183,16 +199,17 @@ impl End {
 
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> usize {
-        self.pending.len() - self.written
+        self.pending.len() - self.written + self.transport.waiting()
     }
 
-    /// Why nothing can be written any more, if the kernel has said that nothing can.
+    /// Why nothing can be written any more, if the carrier has said that nothing can.
     pub(super) fn take_breakage(&mut self) -> Option<io::ErrorKind> {
-        if !self.ready.broken() || self.writing == Writing::Failed {
+        if self.writing == Writing::Failed {
             return None;
         }
+        let kind = self.transport.take_breakage()?;
         self.fail();
-        Some(self.transport.take_error().map_or(io::ErrorKind::BrokenPipe, |error| error.kind()))
+        Some(kind)
     }
 
     /// Nothing can be delivered to this side any more.
@@ -243,9 +260,9 @@ mod tests {
                 assert!(!left.is_zero(), "no event told of the rest, after {got:?}");
                 let mut events = Events::with_capacity(8);
                 self.poll.poll(&mut events, Some(left)).unwrap();
-                events.iter().for_each(|event| self.end.ready.note(event));
+                events.iter().for_each(|event| self.end.note(event));
                 let mut buffer = [0; 64];
-                while self.end.ready.readable() && !ended {
+                while self.end.readable() && !ended {
                     if let Ok(read) = self.end.read(&mut buffer) {
                         got.extend_from_slice(&buffer[..read]);
                         ended = read == 0;
@@ -307,7 +324,7 @@ mod tests {
         let mut side = Watched::new(Transport::from_pair(ours.into()).unwrap());
         peer.write_all(b"abc").unwrap();
         assert_eq!(side.end.read(&mut [0; 64]).unwrap(), 3);
-        assert!(side.end.ready.readable(), "a short read says nothing here");
+        assert!(side.end.readable(), "a short read says nothing here");
         drop(peer);
         assert_eq!(side.read_until(|_, ended| ended), (Vec::new(), true));
     }

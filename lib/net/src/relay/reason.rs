@@ -20,6 +20,8 @@ pub enum EndReason {
     Handshake(FailedHandshake),
     /// The handshake succeeded, and no more was wanted (`spipe --check`).
     HandshakeDone(Authenticated),
+    /// The carrier of a side has failed, as it says.
+    Carrier(CloseReason, io::Error),
     /// The target could not be reached.
     Unreachable(ConnectError),
     /// The system refused a socket or random bytes.
@@ -49,6 +51,7 @@ impl EndReason {
     pub(super) fn is_immediate(&self) -> bool {
         match self {
             Self::Handshake(_) | Self::Yielded | Self::Stopped | Self::Killed(_) => true,
+            Self::Carrier(reason, _) => reason.is_handshake(),
             Self::Core(_)
             | Self::HandshakeDone(_)
             | Self::Unreachable(_)
@@ -56,6 +59,11 @@ impl EndReason {
             | Self::NoPlace
             | Self::Idle(_) => false,
         }
+    }
+
+    /// Whether a carrier may still say why, although nothing is delivered.
+    pub(super) fn may_be_explained(&self) -> bool {
+        matches!(self, Self::Carrier(..))
     }
 
     /// Whether all came to its end that was wanted: both streams, with every byte handed over, or
@@ -76,6 +84,7 @@ impl fmt::Display for EndReason {
             Self::Core(reason) => reason.fmt(f),
             Self::Handshake(failed) => failed.fmt(f),
             Self::HandshakeDone(_) => f.write_str("the handshake was all that was wanted"),
+            Self::Carrier(_, error) => error.fmt(f),
             Self::Unreachable(error) => error.fmt(f),
             Self::System(error) => error.fmt(f),
             Self::Yielded => f.write_str(

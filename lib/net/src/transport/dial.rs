@@ -1,0 +1,263 @@
+//! From a connected socket to a usable stream.
+//!
+//! Owns the order of what lies between: the talk with a proxy, TLS, the upgrade to a WebSocket, each
+//! only where it is wanted. Refuses to wait and to know a deadline: `connector.rs` does. Each turn
+//! tries everything, since nobody has kept the socket's events. Part of `transport.rs`.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+
+use socket2::Socket;
+use spiped_ws::upgrade::{Head, MAX_HEAD, Offer};
+use spiped_ws::{Role, Session};
+use zeroize::Zeroizing;
+
+use super::Transport;
+use super::link::Link;
+use super::socket::Stream;
+use super::tls::Tls;
+use super::web::Web;
+use crate::addr::Endpoint;
+use crate::proxy::{Negotiation, Via};
+use crate::web::WebClient;
+
+/// Read at once of an answer: most fit.
+const PIECE: usize = 1024;
+
+/// What is between a socket and a usable stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Opening {
+    pub(crate) via: Option<Arc<Via>>,
+    pub(crate) web: Option<Arc<WebClient>>,
+}
+
+impl Opening {
+    /// Whether a socket is usable as it is.
+    pub(crate) fn is_none(&self) -> bool {
+        self.via.is_none() && self.web.is_none()
+    }
+}
+
+/// What a stream has to get past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hurdle {
+    /// The proxy lets us through.
+    Proxy,
+    /// TLS's handshake.
+    Tls,
+    /// The upgrade to a WebSocket.
+    Upgrade,
+}
+
+impl fmt::Display for Hurdle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proxy => "no way through the proxy",
+            Self::Tls => "no TLS",
+            Self::Upgrade => "no WebSocket",
+        })
+    }
+}
+
+/// A stream that is being opened.
+#[derive(Debug)]
+pub(crate) struct Dial {
+    opening: Opening,
+    /// What is to be sent; it may hold passwords.
+    out: Zeroizing<Vec<u8>>,
+    step: Step,
+}
+
+enum Step {
+    Proxy(Stream, Box<Negotiation>),
+    Tls(Box<Tls>),
+    Upgrade(Link, Box<(Offer, Head)>),
+    /// It is open, or never will be.
+    Over,
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proxy(..) => "Proxy",
+            Self::Tls(..) => "Tls",
+            Self::Upgrade(..) => "Upgrade",
+            Self::Over => "Over",
+        })
+    }
+}
+
+/// Why a stream cannot be opened: one line, printable whatever the far end has sent.
+type Reason = String;
+
+impl Dial {
+    /// Begins to open a stream on a socket that is connected to `endpoint`.
+    pub(crate) fn new(
+        opening: Opening,
+        socket: Socket,
+        endpoint: &Endpoint,
+    ) -> Result<Self, Reason> {
+        let stream = Stream::new(socket, endpoint);
+        let mut dial = Self { opening, out: Zeroizing::default(), step: Step::Over };
+        if let Some(via) = &dial.opening.via {
+            let negotiation = Negotiation::new(&via.proxy, &via.destination);
+            dial.step = Step::Proxy(stream, Box::new(negotiation));
+        } else if let Some(web) = dial.opening.web.clone() {
+            dial.step = dial.begin_web(stream, &web)?;
+        }
+        Ok(dial)
+    }
+
+    /// What the stream is at.
+    pub(crate) fn hurdle(&self) -> Hurdle {
+        match &self.step {
+            Step::Proxy(..) => Hurdle::Proxy,
+            Step::Tls(..) => Hurdle::Tls,
+            Step::Upgrade(..) | Step::Over => Hurdle::Upgrade,
+        }
+    }
+
+    /// Goes on as far as the socket lets; the stream when it is usable.
+    pub(crate) fn advance(&mut self) -> Result<Option<Transport>, Reason> {
+        self.step.stream().refresh();
+        loop {
+            match self.try_advance() {
+                Ok(Some(transport)) => return Ok(Some(transport)),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Err("it ended the connection".to_owned());
+                }
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    }
+
+    /// One step. `WouldBlock` until it is done; the stream if it was the last one.
+    fn try_advance(&mut self) -> io::Result<Option<Transport>> {
+        match &mut self.step {
+            Step::Proxy(stream, negotiation) => {
+                if !negotiate(stream, negotiation, &mut self.out)? {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+            }
+            Step::Tls(tls) => {
+                if !tls.shake_hands()? {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+            }
+            Step::Upgrade(link, asked) => {
+                while !self.out.is_empty() {
+                    let written = link.write(&[], &self.out)?;
+                    self.out.drain(..written);
+                }
+                let (offer, head) = &mut **asked;
+                let early = read_head(link, head)?;
+                let half_close = offer.accept(head.bytes()).map_err(invalid)?;
+                let session = Session::new(Role::Client, half_close);
+                let ping = self.opening.web.as_ref().and_then(|web| web.ping);
+                let Step::Upgrade(link, _) = std::mem::replace(&mut self.step, Step::Over) else {
+                    return Ok(None);
+                };
+                let web = Web::open(link, session, early, ping);
+                return Ok(Some(Transport::Web(Box::new(web))));
+            }
+            Step::Over => return Err(io::Error::other("it is open already")),
+        }
+        let web = self.opening.web.clone();
+        match (std::mem::replace(&mut self.step, Step::Over), web) {
+            (Step::Proxy(stream, _), Some(web)) => {
+                self.step = self.begin_web(stream, &web).map_err(io::Error::other)?;
+                Ok(None)
+            }
+            (Step::Proxy(stream, _), None) => Ok(Some(Transport::Socket(stream))),
+            (Step::Tls(tls), Some(web)) => {
+                self.step = self.ask(Link::Tls(tls), &web)?;
+                Ok(None)
+            }
+            _ => Err(io::Error::other("nothing is to be opened")),
+        }
+    }
+
+    fn begin_web(&mut self, stream: Stream, web: &WebClient) -> Result<Step, Reason> {
+        match &web.tls {
+            Some(tls) => {
+                let connection = tls.start().map_err(|error| error.to_string())?;
+                Ok(Step::Tls(Box::new(Tls::new(stream, connection.into()))))
+            }
+            None => self.ask(Link::Plain(stream), web).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Asks for the WebSocket.
+    fn ask(&mut self, link: Link, web: &WebClient) -> io::Result<Step> {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let offer = Offer::new(&web.host, &web.target, &web.headers, key);
+        self.out.extend_from_slice(offer.request().as_bytes());
+        Ok(Step::Upgrade(link, Box::new((offer, Head::default()))))
+    }
+}
+
+impl Step {
+    fn stream(&mut self) -> &mut Stream {
+        match self {
+            Self::Proxy(stream, _) => stream,
+            Self::Tls(tls) => tls.stream_mut(),
+            Self::Upgrade(link, _) => link.stream_mut(),
+            Self::Over => unreachable!("whoever has the stream does not come back"),
+        }
+    }
+}
+
+fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+/// Talks with a proxy; true when the rest is the destination's. Not a byte of that is taken from the
+/// socket.
+fn negotiate(
+    stream: &mut Stream,
+    negotiation: &mut Negotiation,
+    out: &mut Zeroizing<Vec<u8>>,
+) -> io::Result<bool> {
+    let mut piece = [0; PIECE];
+    loop {
+        negotiation.poll_transmit(out);
+        while !out.is_empty() {
+            let written = stream.write(out)?;
+            out.drain(..written);
+        }
+        if negotiation.is_done() {
+            return Ok(true);
+        }
+        let come = stream.peek(&mut piece)?;
+        if come == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let taken = negotiation.handle_input(&piece[..come]).map_err(invalid)?;
+        stream.read_exact(&mut piece[..taken])?;
+        if taken == 0 && !negotiation.is_done() {
+            return Err(io::Error::other("it talks without an end"));
+        }
+    }
+}
+
+/// Reads the head of an answer; what came behind it.
+fn read_head(link: &mut Link, head: &mut Head) -> io::Result<Vec<u8>> {
+    let mut piece = [0; PIECE];
+    loop {
+        let read = link.read(&mut piece)?;
+        if read == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let (taken, complete) = head.push(&piece[..read]).map_err(|_| {
+            let text = format!("the answer has no end ({} KiB of it)", MAX_HEAD >> 10);
+            io::Error::new(ErrorKind::InvalidData, text)
+        })?;
+        if complete {
+            return Ok(piece[taken..read].to_vec());
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A TCP or UNIX socket as a byte stream.
+//!
+//! Owns its readiness: mio's events are edges, so each is latched until a read or write has used it
+//! up. Part of `transport.rs`, which says what a stream can do.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
+use socket2::Socket;
+
+use crate::addr::Endpoint;
+use crate::ready::Readiness;
+
+/// A connected, non-blocking socket.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    socket: Socket,
+    kind: Kind,
+    ready: Readiness,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+    /// A UNIX socket: it has no reset, and what was written is at the peer already.
+    Unix,
+}
+
+impl Stream {
+    pub(super) fn new(socket: Socket, peer: &Endpoint) -> Self {
+        let kind = match peer {
+            Endpoint::Tcp(_) => Kind::Tcp,
+            Endpoint::Unix(_) => Kind::Unix,
+        };
+        Self { socket, kind, ready: Readiness::fresh() }
+    }
+
+    pub(super) fn from_pair(end: OwnedFd) -> io::Result<Self> {
+        let socket = Socket::from(end);
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, kind: Kind::Unix, ready: Readiness::fresh() })
+    }
+
+    pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
+        register(&self.socket, registry, token)
+    }
+
+    /// As C spiped does, failures are of no consequence: the stream works without.
+    pub(super) fn tune(&self, keepalive: bool, ack_timeout: Option<Duration>) {
+        if self.kind != Kind::Tcp {
+            return;
+        }
+        let _ = self.socket.set_tcp_nodelay(true);
+        let _ = self.socket.set_keepalive(keepalive);
+        // This one was asked for, so it has to be said.
+        if let Some(limit) = ack_timeout
+            && let Err(error) = queue::set_ack_timeout(&self.socket, limit)
+        {
+            log::warn!("--ack-timeout cannot be set on a connection: {error}");
+        }
+    }
+
+    pub(super) fn note(&mut self, event: &Event) {
+        self.ready.note(event);
+    }
+
+    /// Nobody has listened to its events: anything may have happened.
+    pub(super) fn refresh(&mut self) {
+        self.ready = Readiness::fresh();
+    }
+
+    pub(super) fn readable(&self) -> bool {
+        self.ready.readable()
+    }
+
+    pub(super) fn writable(&self) -> bool {
+        self.ready.writable()
+    }
+
+    /// Whether a read that fills only a part of its buffer has taken all there was.
+    ///
+    /// So it is for TCP on Linux, if events tell of urgent data; elsewhere nobody promises it, and a
+    /// read of a UNIX socket stops where a descriptor was passed.
+    fn is_drained_by_short_reads(&self) -> bool {
+        cfg!(target_os = "linux") && self.kind == Kind::Tcp
+    }
+
+    /// Looks at what has come, and leaves it there.
+    pub(super) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_PEEK) {
+                Err(Errno::EINTR) => {}
+                result => return result.map_err(io::Error::from),
+            }
+        }
+    }
+
+    pub(super) fn shutdown_write(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+
+    /// Why nothing can be written any more, if the kernel has said that nothing can; asking uses
+    /// the error up.
+    pub(super) fn take_breakage(&mut self) -> Option<io::ErrorKind> {
+        self.ready.broken().then(|| {
+            let error = self.socket.take_error().unwrap_or_else(Some);
+            error.map_or(io::ErrorKind::BrokenPipe, |error| error.kind())
+        })
+    }
+
+    pub(super) fn unsent(&self) -> usize {
+        match self.kind {
+            Kind::Tcp => queue::unsent(self.socket.as_raw_fd()),
+            Kind::Unix => 0,
+        }
+    }
+
+    /// With a reset where there is one, with the end of the stream elsewhere.
+    pub(super) fn abort(self) {
+        if self.kind == Kind::Tcp {
+            // If it fails the socket is not connected any more, and close() says all there is.
+            let _ = self.socket.set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Latches what a write has told.
+    fn wrote(&mut self, asked: usize, result: io::Result<usize>) -> io::Result<usize> {
+        let full = match &result {
+            Ok(written) => *written < asked,
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        if full {
+            self.ready.write_blocked();
+        }
+        result
+    }
+}
+
+impl Read for Stream {
+    /// Reads once. Interruptions are tried again.
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.ready.read_blocked();
+                    return Err(error);
+                }
+                Ok(read) => {
+                    if read < into.len() && self.is_drained_by_short_reads() {
+                        self.ready.read_short();
+                    }
+                    return Ok(read);
+                }
+            }
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.socket.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return self.wrote(bytes.len(), result),
+            }
+        }
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match self.socket.write_vectored(parts) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    return self.wrote(parts.iter().map(|part| part.len()).sum(), result);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(()) // it keeps nothing
+    }
+}
+
+/// Registers a socket for both directions, edge-triggered, and where there is such a thing for urgent
+/// data, at which reads stop.
+pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io::Result<()> {
+    let both = Interest::READABLE | Interest::WRITABLE;
+    #[cfg(target_os = "linux")]
+    let both = both | Interest::PRIORITY;
+    registry.register(&mut SourceFd(&socket.as_raw_fd()), token, both)
+}
+
+#[cfg(target_os = "linux")]
+mod queue {
+    use std::io;
+    use std::os::fd::RawFd;
+    use std::time::Duration;
+
+    use socket2::Socket;
+
+    /// The longest that the kernel takes, some 24 days.
+    const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+    /// TCP_USER_TIMEOUT, tcp(7).
+    pub(super) fn set_ack_timeout(socket: &Socket, limit: Duration) -> io::Result<()> {
+        socket.set_tcp_user_timeout(Some(limit.min(LONGEST)))
+    }
+
+    // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
+    nix::ioctl_read_bad!(siocoutq, nix::libc::TIOCOUTQ, nix::libc::c_int);
+
+    /// SIOCOUTQ, tcp(7): unacknowledged bytes in the send queue.
+    #[allow(unsafe_code)]
+    pub(super) fn unsent(fd: RawFd) -> usize {
+        let mut bytes = 0;
+        // SAFETY: the request writes one int through the pointer, which is valid for the call.
+        match unsafe { siocoutq(fd, &raw mut bytes) } {
+            Ok(_) => usize::try_from(bytes).unwrap_or(0),
+            Err(_) => 0, // not connected any more: nothing is under way
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod queue {
+    /// The option is refused before it gets here.
+    pub(super) fn set_ack_timeout(
+        _: &socket2::Socket,
+        _: std::time::Duration,
+    ) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    /// No portable way to ask: the reset does not wait there.
+    pub(super) fn unsent(_: std::os::fd::RawFd) -> usize {
+        0
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_takes_every_time_for_acknowledgements() {
+        let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        let peer = Endpoint::Tcp(([127, 0, 0, 1], 1).into());
+        let stream = Stream::new(socket, &peer);
+        let set = |limit| {
+            stream.tune(true, limit);
+            stream.socket.tcp_user_timeout().unwrap()
+        };
+        assert_eq!(set(None), None);
+        for milliseconds in [1, 1500, i32::MAX as u64] {
+            let limit = Some(Duration::from_millis(milliseconds));
+            assert_eq!(set(limit), limit);
+        }
+        let century = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        assert_eq!(set(Some(century)), Some(Duration::from_millis(i32::MAX as u64)));
+    }
+}
