@@ -11,13 +11,15 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use support::process::{Role, Spiped, daemonise};
+use support::process::{Log, Role, Spiped, daemonise};
 use support::servers::echo_once;
-use support::{Address, DEADLINE, Implementation::Ours, Room, Server, holds_within, wait_until};
+use support::{
+    Address, DEADLINE, Daemon, Implementation::Ours, Room, Server, holds_within, wait_until,
+};
 
 /// Whether this user may have mounts of its own; says so if not.
 fn may_mount(test: &str) -> bool {
@@ -47,7 +49,7 @@ fn mounted(daemon: &Spiped, directory: &Path, place: &str) -> Command {
 }
 
 /// A directory of the room that everybody can enter.
-fn directory(room: &Room, name: &str) -> std::path::PathBuf {
+fn directory(room: &Room, name: &str) -> PathBuf {
     let path = room.path(name);
     std::fs::create_dir(&path).expect("mkdir");
     std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("chmod");
@@ -62,35 +64,58 @@ fn replace(path: &Path, content: &str) {
     std::fs::rename(&new, path).expect("rename");
 }
 
-/// A daemon that follows a name to one of two servers, the first until `change` was called.
-fn follows(test: &str, etc: impl Fn(&Path), change: impl Fn(&Path)) {
-    let room = Room::new();
-    let (first, second) = two_servers();
-    let own = directory(&room, "etc");
-    for name in ["passwd", "group", "services"] {
-        let text = std::fs::read_to_string(Path::new("/etc").join(name)).unwrap_or_default();
-        replace(&own.join(name), &text);
+/// A daemon that follows a name to one of two servers.
+struct Follower {
+    own_etc: PathBuf,
+    servers: (Server, Server),
+    near: Daemon,
+    log: Log,
+    // The daemon that follows ends with it.
+    _room: Room,
+}
+
+impl Follower {
+    /// With an /etc of its own, in which `etc` puts what leads to the first of them.
+    fn start(test: &str, etc: impl Fn(&Path)) -> Self {
+        let room = Room::new();
+        let servers = two_servers();
+        let own_etc = directory(&room, "etc");
+        for name in ["passwd", "group", "services"] {
+            let text = std::fs::read_to_string(Path::new("/etc").join(name)).unwrap_or_default();
+            replace(&own_etc.join(name), &text);
+        }
+        etc(&own_etc);
+
+        let source = Address::Unix(room.path("source.sock"));
+        let near = Address::Unix(room.path("near.sock"));
+        let daemon = Spiped::new(Ours, Role::Decrypt, &room, &source, servers.0.address())
+            .target(&format!("moving.test:{}", servers.0.address().port()))
+            .flags(&["-r", "0.02", "-u", "65534:65534"]);
+        let (status, log) = daemonise(&mut mounted(&daemon, &own_etc, "/etc"));
+        assert!(status.success(), "{test}: {}", log.text());
+        let near = Spiped::new(Ours, Role::Encrypt, &room, &near, &source).start();
+        let follower = Self { own_etc, servers, near, log, _room: room };
+        follower.echo();
+        assert_eq!(follower.connections(), (1, 0), "{test}");
+        follower
     }
-    etc(&own);
 
-    let source = Address::Unix(room.path("source.sock"));
-    let near = Address::Unix(room.path("near.sock"));
-    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &source, first.address())
-        .target(&format!("moving.test:{}", first.address().port()))
-        .flags(&["-r", "0.02", "-u", "65534:65534"]);
-    let (status, log) = daemonise(&mut mounted(&daemon, &own, "/etc"));
-    assert!(status.success(), "{test}: {}", log.text());
-    let near = Spiped::new(Ours, Role::Encrypt, &room, &near, &source).start();
-    let echo = || echo_once(&mut near.address().connect().expect("connect"), b"where am I?");
-    echo();
-    assert_eq!((first.connections(), second.connections()), (1, 0), "{test}");
+    fn echo(&self) {
+        echo_once(&mut self.near.address().connect().expect("connect"), b"where am I?");
+    }
 
-    change(&own);
-    let moved = || {
-        echo();
-        second.connections() > 0
-    };
-    wait_until(&format!("{test}: the new address is found; {}", log.text()), moved);
+    fn connections(&self) -> (usize, usize) {
+        (self.servers.0.connections(), self.servers.1.connections())
+    }
+
+    /// Makes connections until one gets to the second server.
+    fn moves(&self, test: &str) {
+        let moved = || {
+            self.echo();
+            self.connections().1 > 0
+        };
+        wait_until(&format!("{test}: the new address is found; {}", self.log.text()), moved);
+    }
 }
 
 /// Two servers with the same port, at 127.0.0.2 and 127.0.0.3.
@@ -121,7 +146,33 @@ fn hosts_may_be_replaced() {
         replace(&etc.join("hosts"), &hosts("127.0.0.2"));
     };
     let change = |etc: &Path| replace(&etc.join("hosts"), &hosts("127.0.0.3"));
-    follows("hosts_may_be_replaced", etc, change);
+    let follower = Follower::start("hosts_may_be_replaced", etc);
+    change(&follower.own_etc);
+    follower.moves("hosts_may_be_replaced");
+}
+
+/// While the name cannot be looked up, the address that is known has to do.
+#[test]
+fn look_ups_may_fail_for_a_while() {
+    let test = "look_ups_may_fail_for_a_while";
+    if !may_mount(test) {
+        return;
+    }
+    let hosts = |etc: &Path, line: &str| {
+        replace(&etc.join("hosts"), &format!("127.0.0.1 localhost\n{line}\n"));
+    };
+    let follower = Follower::start(test, |etc| {
+        replace(&etc.join("nsswitch.conf"), &SWITCH.replace("files dns", "files"));
+        hosts(etc, "127.0.0.2 moving.test");
+    });
+    let said = |text: &str| wait_until(text, || follower.log.text().contains(text));
+    hosts(&follower.own_etc, "");
+    said("going on with the addresses known so far");
+    (0..3).for_each(|_| follower.echo());
+    assert_eq!(follower.connections(), (4, 0), "the first server is still there");
+    hosts(&follower.own_etc, "127.0.0.3 moving.test");
+    said("works again");
+    follower.moves(test);
 }
 
 #[test]
@@ -149,7 +200,9 @@ fn resolv_conf_may_be_replaced_even_behind_a_link() {
                 symlink(real(etc), etc.join("resolv.conf")).expect("link");
             }
         };
-        follows(test, etc, |etc| replace(&real(etc), &resolv(second)));
+        let follower = Follower::start(test, etc);
+        replace(&real(&follower.own_etc), &resolv(second));
+        follower.moves(test);
     }
 }
 

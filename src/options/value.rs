@@ -337,7 +337,6 @@ mod tests {
             assert_eq!(parse_timeout(text), Ok(LONGEST), "{text:?}");
         }
         assert!(now.checked_add(LONGEST).is_some());
-        assert!(std::time::SystemTime::now().checked_add(LONGEST).is_some());
         for text in ["1e-300", "1e-3000", "0x1p-3000", "0.0000000001"] {
             assert_eq!(parse_interval(text), Ok(SHORTEST), "{text:?}");
         }
