@@ -5,16 +5,21 @@
 CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 DESTDIR ?=
-BINDIR ?= /usr/local/bin
-MAN1DIR ?= /usr/local/share/man/man1
-UNITDIR ?= /usr/local/lib/systemd/system
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+MAN1DIR ?= $(PREFIX)/share/man/man1
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 
 RELEASE = $(CARGO_TARGET_DIR)/release
 PROGRAMS = $(RELEASE)/spiped $(RELEASE)/spipe $(RELEASE)/spiped-keygen
 UNITS = dist/systemd/spiped@.service dist/systemd/spiped@.socket
+COMPLETIONS = dist/completions
 PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
-.PHONY: all install uninstall check test hostile soak demo bench timing asan fuzz-smoke crates clean
+.PHONY: all install uninstall check test hostile soak demo bench timing asan fuzz-smoke crates completions clean
 
 all:
 	$(CARGO) build --release --locked
@@ -36,12 +41,18 @@ install: $(PROGRAMS)
 	    to="$(DESTDIR)$(UNITDIR)/$${from##*/}"; install -d "$(DESTDIR)$(UNITDIR)"; \
 	    sed 's|/usr/bin/|$(BINDIR)/|' "$$from" >"$$to.new"; chmod 0644 "$$to.new"; \
 	    mv -f "$$to.new" "$$to"; done
+	set -e; for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
+	    dir="$${pair#*:}"; test -z "$$dir" || for from in $(COMPLETIONS)/"$${pair%%:*}"/*; do \
+	    install -d "$(DESTDIR)$$dir"; install -m 0644 "$$from" "$(DESTDIR)$$dir"; done; done
 
 uninstall:
 	for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
 	for from in $(PAGES); do rm -f "$(DESTDIR)$(MAN1DIR)/$${from##*/}"; done
 	test -z "$(UNITDIR)" || for from in $(UNITS); do \
 	    rm -f "$(DESTDIR)$(UNITDIR)/$${from##*/}"; done
+	for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
+	    dir="$${pair#*:}"; test -z "$$dir" || for from in $(COMPLETIONS)/"$${pair%%:*}"/*; do \
+	    rm -f "$(DESTDIR)$$dir/$${from##*/}"; done; done
 
 check:
 	$(CARGO) fmt --all --check
@@ -79,6 +90,10 @@ bench: all
 	$(CARGO) build --release --locked --quiet --package spiped-bench
 	$(RELEASE)/spiped-bench $(QUICK:%=--quick) $(ROUNDS:%=--rounds=%) \
 	    $(SECONDS:%=--seconds=%) $(PLOTS:%=--plots=%) -- $(ROWS)
+
+# Writes dist/completions anew, after options have changed.
+completions:
+	SPIPED_WRITE_COMPLETIONS=1 $(CARGO) test --locked --test completions completions_are
 
 # Statistics about secrets and time, to be looked at: nothing here passes or fails.
 timing:

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{ArgAction, Args, Parser};
+use clap::{ArgAction, Args, Parser, ValueHint};
 use log::LevelFilter;
 use spiped_proto::Pfs;
 
@@ -46,6 +46,7 @@ pub struct TunnelArgs {
     /// Read the shared key from this file, all of it; - means standard input
     #[arg(short, long, value_name = "FILE", required = true)]
     #[arg(value_parser = KeySourceParser, allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
     pub key_file: KeySource,
 
     /// Make connections to the target from this local address; the port may be left out [default:
@@ -96,7 +97,8 @@ pub struct TunnelArgs {
     /// Log messages of this level and worse: error, warn, info, debug or trace
     // Each program puts log_level_help() in place of this text, since the default differs.
     #[arg(long, value_name = "LEVEL", display_order = 900)]
-    #[arg(value_parser = parse_log_level, allow_hyphen_values = true)]
+    #[arg(value_parser = value::LogLevelParser, hide_possible_values = true)]
+    #[arg(allow_hyphen_values = true)]
     pub log_level: Option<LevelFilter>,
 
     /// Print the version (on standard error, as C spiped does) and exit

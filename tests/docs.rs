@@ -1,5 +1,5 @@
 //! Documents that cannot drift: options in --help are those of the manual pages, and the code
-//! layout in README.md is that of the tree.
+//! layout in README.md is that of the tree. Completions are checked in completions.rs.
 //!
 //! It owns facts that are written down twice. Next: nothing; this is the last one.
 
@@ -75,6 +75,35 @@ fn help_and_manual_pages_agree() {
         let extra: Vec<_> = manual.difference(&help).collect();
         assert!(missing.is_empty(), "in --help, but not so in {page}: {missing:?}");
         assert!(extra.is_empty(), "in {page}, but not so in --help: {extra:?}");
+    }
+}
+
+/// The options in the synopsis of a manual page: what follows `Fl`, and the alternatives after `|`.
+fn options_in_synopsis(page: &str) -> BTreeSet<String> {
+    let text = read(page);
+    let (_, rest) = text.split_once(".Sh SYNOPSIS\n").expect("a synopsis");
+    let (synopsis, _) = rest.split_once("\n.Sh ").expect("more than a synopsis");
+    let mut found = BTreeSet::new();
+    for line in synopsis.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let follows = |pair: &[&str]| pair[0].ends_with("Fl") || pair[0] == "|";
+        for pair in words.windows(2).filter(|pair| follows(pair) && pair[1] != "Fl") {
+            match pair[1].strip_prefix('-') {
+                Some(long) => drop(found.insert(long.to_owned())),
+                // Several letters stand for several options.
+                None => found.extend(pair[1].chars().map(String::from)),
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_synopsis_has_every_option_once() {
+    for (program, page) in PAGES {
+        let help = options_in_help(Path::new(program));
+        let expected = help.into_iter().map(|(short, long, _)| short.unwrap_or(long));
+        assert_eq!(options_in_synopsis(page), expected.collect(), "{page}");
     }
 }
 

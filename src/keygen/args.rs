@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Command, CommandFactory, Parser};
+use clap::{ArgAction, Command, CommandFactory, Parser, ValueHint};
 
 use crate::options::{self, Exit, KeySource};
 
@@ -27,6 +27,7 @@ struct Args {
     /// The new key file, which must not exist yet; - means standard output. With --fingerprint the
     /// key file to read; - means standard input
     #[arg(value_name = "FILE", required = true, value_parser = options::KeySourceParser)]
+    #[arg(value_hint = ValueHint::FilePath)]
     file: KeySource,
 
     /// Print the fingerprint of the key in FILE, and make none
@@ -34,7 +35,7 @@ struct Args {
     fingerprint: bool,
 
     /// Take the key from this key.yaml of wormhole, instead of making one; - means standard input
-    #[arg(long, value_name = "YAML")]
+    #[arg(long, value_name = "YAML", value_hint = ValueHint::FilePath)]
     #[arg(value_parser = options::KeySourceParser, allow_hyphen_values = true)]
     from_yaml: Option<KeySource>,
 

@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::TypedValueParser;
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use log::LevelFilter;
 
@@ -233,16 +233,47 @@ impl TypedValueParser for KeySourceParser {
         arg: Option<&clap::Arg>,
         value: &OsStr,
     ) -> Result<KeySource, clap::Error> {
-        parse_key_source(value).map_err(|expected| {
-            let arg = arg.map(ToString::to_string).unwrap_or_default();
-            let value = value.to_string_lossy().into_owned();
-            let mut error = clap::Error::new(ErrorKind::ValueValidation).with_cmd(command);
-            error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
-            error.insert(ContextKind::InvalidValue, ContextValue::String(value));
-            error.insert(ContextKind::Custom, ContextValue::String(expected));
-            error
-        })
+        parse_key_source(value).map_err(|expected| refusal(command, arg, value, expected))
     }
+}
+
+/// [`parse_log_level`] for clap, with the words that completions offer.
+#[derive(Clone)]
+pub(crate) struct LogLevelParser;
+
+impl TypedValueParser for LogLevelParser {
+    type Value = LevelFilter;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<LevelFilter, clap::Error> {
+        parse_log_level(&value.to_string_lossy())
+            .map_err(|expected| refusal(command, arg, value, expected))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let words = ["error", "warn", "info", "debug", "trace"];
+        Some(Box::new(words.into_iter().map(PossibleValue::new)))
+    }
+}
+
+/// What clap makes of an error of a plain function.
+fn refusal(
+    command: &clap::Command,
+    arg: Option<&clap::Arg>,
+    value: &OsStr,
+    expected: String,
+) -> clap::Error {
+    let arg = arg.map(ToString::to_string).unwrap_or_default();
+    let value = value.to_string_lossy().into_owned();
+    let mut error = clap::Error::new(ErrorKind::ValueValidation).with_cmd(command);
+    error.insert(ContextKind::InvalidArg, ContextValue::String(arg));
+    error.insert(ContextKind::InvalidValue, ContextValue::String(value));
+    error.insert(ContextKind::Custom, ContextValue::String(expected));
+    error
 }
 
 #[cfg(test)]

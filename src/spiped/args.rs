@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Command, CommandFactory, Parser};
+use clap::{Args as ClapArgs, Command, CommandFactory, Parser, ValueHint};
 use log::LevelFilter;
 use spiped_net::listener::inherited::PREFIX;
 use spiped_net::listener::{self, Sharing};
@@ -74,6 +74,7 @@ struct Args {
 
     /// Write the process number to this file [default: the address of -s followed by .pid]
     #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::FilePath)]
     pidfile: Option<PathBuf>,
 
     /// Look up the target's addresses again after this time, fractions allowed; 0 means the default
@@ -102,6 +103,7 @@ struct Args {
 
     /// After the start change to this user, :group or user:group, names or numbers [default: stay]
     #[arg(short, long, value_name = "SPEC", allow_hyphen_values = true)]
+    #[arg(value_hint = ValueHint::Username)]
     user: Option<String>,
 }
 

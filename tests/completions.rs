@@ -1,0 +1,126 @@
+//! Shell completion: dist/completions is what the definitions of the options make of it, and the
+//! shells take it.
+//!
+//! It owns those files: `make completions` writes them by way of the first test here.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap_complete::{Generator, Shell};
+use spiped_programs::{keygen, spipe, spiped};
+
+use support::process::run;
+
+/// How the options of a program are defined.
+type Definition = fn() -> clap::Command;
+
+/// Each program.
+const PROGRAMS: [(&str, Definition); 3] = [
+    ("spiped", spiped::args::command),
+    ("spipe", spipe::args::command),
+    ("spiped-keygen", keygen::args::command),
+];
+
+const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
+
+/// Where the completion of a program is, under the name by which the shell looks for it.
+fn path(shell: Shell, program: &str) -> PathBuf {
+    let name = match shell {
+        Shell::Bash => program.to_owned(),
+        other => other.file_name(program),
+    };
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("dist/completions");
+    place.join(shell.to_string()).join(name)
+}
+
+#[test]
+fn completions_are_those_of_the_options() {
+    // Set by `make completions`.
+    let write = std::env::var_os("SPIPED_WRITE_COMPLETIONS").is_some();
+    for shell in SHELLS {
+        for (program, command) in PROGRAMS {
+            let mut made = Vec::new();
+            clap_complete::generate(shell, &mut command(), program, &mut made);
+            let path = path(shell, program);
+            if write {
+                std::fs::create_dir_all(path.parent().expect("a directory")).expect("create");
+                std::fs::write(&path, &made).expect("write");
+            }
+            let there = std::fs::read(&path).unwrap_or_default();
+            let stale = "is not what the options make of it: run `make completions`";
+            assert!(there == made, "{} {stale}", path.display());
+        }
+    }
+}
+
+/// What a shell prints, or nothing if it is not installed: said loudly, and a failure in CI.
+#[track_caller]
+fn ask(shell: Shell, arguments: &[&str]) -> Option<String> {
+    let name = shell.to_string();
+    if Command::new(&name).args(["-c", "true"]).output().is_err() {
+        let why = format!("{name} is not installed");
+        assert!(!support::in_ci(), "{why}");
+        support::skip("completions", &why);
+        return None;
+    }
+    let finished = run(Command::new(&name).args(arguments), b"");
+    assert!(finished.status.success(), "{name} {arguments:?}: {}", finished.stderr);
+    assert_eq!(finished.stderr, "", "{name} {arguments:?}");
+    Some(String::from_utf8(finished.stdout).expect("UTF-8"))
+}
+
+/// Bash and fish complete the beginning of a long option, the words of `--log-level`.
+#[test]
+fn bash_completes() {
+    for (program, long) in [("spiped", "--foreground"), ("spipe", "--progress")] {
+        let script = format!(
+            "source {} && COMP_WORDS=({program} {} {}) && COMP_CWORD=1 && \
+             $(complete -p {program} | sed 's/.* -F \\([^ ]*\\) .*/\\1/') {program} {} {program} && \
+             echo \"${{COMPREPLY[@]}}\"",
+            path(Shell::Bash, program).display(),
+            &long[..5],
+            "",
+            &long[..5],
+        );
+        let Some(offered) = ask(Shell::Bash, &["--norc", "-c", &script]) else { return };
+        assert_eq!(offered.trim(), long);
+    }
+    let script = format!(
+        "source {} && COMP_WORDS=(spipe --log-level d) && COMP_CWORD=2 && \
+         _spipe spipe d --log-level && echo \"${{COMPREPLY[@]}}\"",
+        path(Shell::Bash, "spipe").display()
+    );
+    let Some(offered) = ask(Shell::Bash, &["--norc", "-c", &script]) else { return };
+    assert_eq!(offered.trim(), "debug");
+}
+
+#[test]
+fn fish_completes() {
+    for (program, typed, expected) in [
+        ("spiped", "--foregr", "--foreground"),
+        ("spipe", "--log-level de", "debug"),
+        ("spiped-keygen", "--finger", "--fingerprint"),
+    ] {
+        let script = format!(
+            "source {}; complete -C '{program} {typed}'",
+            path(Shell::Fish, program).display()
+        );
+        let Some(offered) = ask(Shell::Fish, &["--no-config", "-c", &script]) else { return };
+        assert_eq!(offered.split('\t').next().map(str::trim), Some(expected), "{offered}");
+    }
+}
+
+#[test]
+fn zsh_finds_its_functions() {
+    let directory = path(Shell::Zsh, "spiped");
+    let directory = directory.parent().expect("a directory").display();
+    let script = format!(
+        "fpath=({directory} $fpath); autoload -Uz compinit && compinit -D -u && \
+         autoload +X _spiped _spipe _spiped-keygen && \
+         print $_comps[spiped] $_comps[spipe] $_comps[spiped-keygen]"
+    );
+    let Some(found) = ask(Shell::Zsh, &["-f", "-c", &script]) else { return };
+    assert_eq!(found.trim(), "_spiped _spipe _spiped-keygen");
+}
