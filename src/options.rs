@@ -3,10 +3,12 @@
 //! Owns the one definition of the common options ([`TunnelArgs`]), their types, and the parser
 //! frame. Refuses to act on them: nothing here opens a file or resolves a name. Values are read in
 //! `options/value.rs`, what is printed is decided in `options/exit.rs`; what only one program has
-//! is in `spiped/args.rs` and `spipe/args.rs`.
+//! is in `spiped/args.rs` and `spipe/args.rs`, what is about WebSockets and proxies in
+//! `options/web.rs`.
 
 mod exit;
 mod value;
+mod web;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -20,10 +22,11 @@ use spiped_proto::Pfs;
 pub use exit::{Exit, Stream};
 pub(crate) use value::KeySourceParser;
 pub use value::{
-    DEFAULT_INTERVAL, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_ack_timeout, parse_address,
-    parse_coalesce, parse_connections, parse_interval, parse_key_source, parse_limit,
-    parse_log_level, parse_timeout,
+    DEFAULT_INTERVAL, DEFAULT_PING, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_ack_timeout,
+    parse_address, parse_coalesce, parse_connections, parse_interval, parse_key_source,
+    parse_limit, parse_log_level, parse_ping, parse_timeout,
 };
+pub use web::{Accepts, Certificate, ClientArgs, Hidden, ServerArgs, WebOptions};
 
 /// Where the key comes from (`-k`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +41,8 @@ pub enum KeySource {
 #[derive(Args, Clone, Debug)]
 pub struct TunnelArgs {
     /// Where to connect to, as written.
-    #[arg(help = "Connect to this address: /path, host:port, [ipv4]:port or [ipv6]:port")]
+    #[arg(help = "Connect to this address: /path, host:port, [ipv4]:port or [ipv6]:port; to a \
+        WebSocket: ws://host[:port]/path, wss://... or ws+unix://...")]
     #[arg(short, long, value_name = "ADDR", required = true)]
     #[arg(value_parser = parse_address, allow_hyphen_values = true)]
     pub target: String,

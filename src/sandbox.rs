@@ -19,6 +19,8 @@ pub struct Needs {
     pub names: bool,
     /// A file that is read, the very one that is there now.
     pub reads: Option<PathBuf>,
+    /// Files that are read again under their names, which may be other files by then.
+    pub renewed: Vec<PathBuf>,
     /// Files that are removed at the end.
     pub removes: Vec<PathBuf>,
 }

@@ -11,35 +11,21 @@ use std::process::{Child, Command, Stdio};
 
 use spiped_peer::pattern::Pattern;
 
+use support::foreign::{find, have};
 use support::process::{Finished, Log, Role, Spiped, end, run};
+use support::web::{Certificate, readme_nginx};
 use support::{Address, Daemon, Implementation::Ours, Program, Room, kernel, wait_until};
 
 /// Bytes of the large file.
 const LARGE: usize = 32 << 20;
-
-/// Where a program is: on PATH, or where daemons live, which is not on everybody's PATH.
-fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    dirs.extend(["/usr/sbin".into(), "/usr/local/sbin".into(), "/sbin".into()]);
-    dirs.into_iter().map(|dir| dir.join(program)).find(|found| found.is_file())
-}
-
-/// True if all of `programs` are there; otherwise says so, or panics in CI.
-fn have(test: &str, programs: &[&str]) -> bool {
-    let Some(missing) = programs.iter().find(|program| find(program).is_none()) else {
-        return true;
-    };
-    assert!(!support::in_ci(), "{test}: {missing} is not installed");
-    support::skip(test, &format!("{missing} is not installed"));
-    false
-}
 
 /// An sshd of our own on a port of its own, with `spiped -d` before it.
 struct Host {
     room: Room,
     sshd: Child,
     log: Log,
+    /// Where sshd listens.
+    address: Address,
     daemon: Daemon,
 }
 
@@ -88,16 +74,21 @@ impl Host {
         });
         let any = Address::any_v4();
         let daemon = Spiped::new(Ours, Role::Decrypt, &room, &any, &address).start();
-        Self { room, sshd, log, daemon }
+        Self { room, sshd, log, address, daemon }
     }
 
     /// The options of ssh that lead to the host through spipe.
     fn options(&self) -> Vec<String> {
+        self.options_by(&format!("-t {}", self.daemon.address().spec()))
+    }
+
+    /// The same, where spipe is told by these options where to go.
+    fn options_by(&self, way: &str) -> Vec<String> {
         let spipe = Ours.path(Program::Spipe).display().to_string();
-        let (target, key) = (self.daemon.address().spec(), self.room.key().display().to_string());
+        let key = self.room.key().display().to_string();
         let identity = self.room.path("user-key").display().to_string();
         [
-            format!("ProxyCommand={spipe} -t {target} -k {key}"),
+            format!("ProxyCommand={spipe} {way} -k {key}"),
             format!("IdentityFile={identity}"),
             "IdentitiesOnly=yes".into(),
             "BatchMode=yes".into(),
@@ -160,6 +151,32 @@ fn ssh_prints_nothing_extra() {
     let finished = run(host.command("ssh").args(["host.invalid", "cat; exit 7"]), b"hello\n");
     assert_eq!(finished.status.code(), Some(7), "{}", finished.stderr);
     assert_eq!(finished.stdout, b"hello\n");
+    assert_eq!(finished.stderr, "");
+}
+
+#[test]
+fn ssh_through_a_web_server() {
+    if !have("ssh_through_a_web_server", &["sshd", "ssh", "ssh-keygen", "nginx", "openssl"]) {
+        return;
+    }
+    let host = Host::start();
+    let daemon = Spiped::new(Ours, Role::Decrypt, &host.room, &Address::any_v4(), &host.address)
+        .source_text("ws://127.0.0.1:0/ssh")
+        .start();
+    let certificate = Certificate::new(&host.room.path("tls"));
+    let (plain, tls) = (Address::unused(), Address::unused());
+    let _nginx = readme_nginx(&host.room, [&plain, &tls], &certificate, daemon.address());
+    let way = format!(
+        "-t wss://localhost:{}/ssh --tls-ca {} --proxy none",
+        tls.port(),
+        certificate.authority.display()
+    );
+    let mut ssh = Command::new(find("ssh").expect("looked for before"));
+    ssh.args(["-F", "/dev/null"]).args(host.options_by(&way)).args(["host.invalid", "cat; exit 7"]);
+    let (_, data) = host.large_file();
+    let finished = run(&mut ssh, &data);
+    assert_eq!(finished.status.code(), Some(7), "{}", finished.stderr);
+    assert!(finished.stdout == data, "{} bytes of {}", finished.stdout.len(), data.len());
     assert_eq!(finished.stderr, "");
 }
 

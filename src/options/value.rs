@@ -21,6 +21,9 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the target's addresses stay valid before they are looked up again (`-r`).
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 
+/// How long a WebSocket may be silent before a ping is sent (`--ws-ping`).
+pub const DEFAULT_PING: Duration = Duration::from_secs(30);
+
 /// Longest time an option can give, a hundred years: `inf` and any absurd number of seconds end
 /// here, so that adding it to a clock never overflows.
 pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -86,6 +89,16 @@ pub fn parse_interval(text: &str) -> Result<Duration, String> {
 /// What was expected.
 pub fn parse_limit(text: &str) -> Result<Duration, String> {
     let expected = "expected a number of seconds such as 300, 0.5 or inf; 0 for no limit";
+    parse_duration(text, Duration::ZERO).ok_or(expected.to_owned())
+}
+
+/// Reads `--ws-ping`: 0 is never.
+///
+/// # Errors
+///
+/// What was expected.
+pub fn parse_ping(text: &str) -> Result<Duration, String> {
+    let expected = "expected a number of seconds such as 30, 0.5 or inf; 0 for never";
     parse_duration(text, Duration::ZERO).ok_or(expected.to_owned())
 }
 
@@ -181,7 +194,7 @@ fn strip_hex(text: &str) -> Option<&str> {
 // THE PLACE TO CONVERT: the text becomes an address in main, which says in its error which option
 // it came from; only what needs no knowledge of address families is refused here.
 pub fn parse_address(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.contains("://") && !text.starts_with('/') {
+    if text.is_empty() {
         return Err("expected an address: /path, host:port, [ipv4]:port or [ipv6]:port".to_owned());
     }
     if text.starts_with(':') {

@@ -102,6 +102,9 @@ fn rules_for(needs: &Needs) -> Rules {
     if let Some(file) = needs.reads.as_deref().filter(|file| is_file(file)) {
         allow(file, AccessFs::ReadFile);
     }
+    for directory in needs.renewed.iter().flat_map(|file| directories_of(file)) {
+        allow(&directory, AccessFs::ReadFile);
+    }
     for file in &needs.removes {
         let directory = directory_of(file);
         // Where we may not remove anything the rule would be for the directories beneath alone.
@@ -206,6 +209,16 @@ mod tests {
         let expected =
             [(real.clone(), AccessFs::RemoveFile.into()), (pidfile, AccessFs::ReadFile.into())];
         assert_eq!(rules_for(&needs), Rules::from(expected));
+
+        // What is renewed lies behind links that may change with it.
+        let (live, archive) = (real.join("live"), real.join("archive"));
+        fs::create_dir(&live).unwrap();
+        fs::create_dir(&archive).unwrap();
+        fs::write(archive.join("cert1.pem"), "").unwrap();
+        symlink("../archive/cert1.pem", live.join("cert.pem")).unwrap();
+        let renewed = vec![live.join("cert.pem"), live.join("key.pem")];
+        let found = rules_for(&Needs { renewed, ..Needs::default() });
+        assert_eq!(found, [live, archive].map(|path| (path, AccessFs::ReadFile.into())).into());
 
         // A pidfile that is no file is never read.
         let device = Needs { reads: Some("/dev/null".into()), ..Needs::default() };

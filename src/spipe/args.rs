@@ -11,7 +11,7 @@ use clap::{Command, CommandFactory, Parser};
 use log::LevelFilter;
 use spiped_proto::Pfs;
 
-use crate::options::{self, Exit, KeySource, TunnelArgs};
+use crate::options::{self, ClientArgs, Exit, KeySource, TunnelArgs, WebOptions};
 
 const PROGRAM: &str = "spipe";
 
@@ -38,6 +38,9 @@ struct Args {
     /// Show bytes, rate and time on standard error, if that is a terminal [default: do not]
     #[arg(long, display_order = 898)]
     progress: bool,
+
+    #[command(flatten)]
+    client: ClientArgs,
 }
 
 /// What `spipe` was asked to do, checked.
@@ -67,6 +70,8 @@ pub struct Options {
     pub check: bool,
     /// --progress.
     pub progress: bool,
+    /// WebSockets, TLS and proxies.
+    pub web: WebOptions,
     /// --log-level.
     pub log_level: Option<LevelFilter>,
 }
@@ -87,8 +92,10 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    let Args { tunnel, check, progress } = options::parse(PROGRAM, words)?;
+    let Args { tunnel, check, progress, client } = options::parse(PROGRAM, words)?;
+    let web = client.check(&tunnel.target);
     Ok(Options {
+        web: web.map_err(|error| Exit::usage(PROGRAM, &error, &command()))?,
         pfs: tunnel.pfs(),
         keepalive: !tunnel.no_keepalive,
         target: tunnel.target,
@@ -110,7 +117,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::options::{DEFAULT_TIMEOUT, Stream};
+    use crate::options::{DEFAULT_PING, DEFAULT_TIMEOUT, Stream};
 
     fn parse(words: &[&str]) -> Result<Options, Exit> {
         parse_from([&["spipe"], words].concat())
@@ -144,6 +151,7 @@ mod tests {
             sandbox: true,
             check: false,
             progress: false,
+            web: WebOptions { ping: Some(DEFAULT_PING), ..WebOptions::default() },
             log_level: None,
         };
         assert_eq!(parse(&["-t", "h:1", "-k", "key"]), Ok(expected));

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
+use spiped_net::addr::Address;
 use spiped_net::signal::Signal;
 use spiped_net::{EndReason, EventLoop, Outcome};
 use spiped_proto::Authenticated;
@@ -15,7 +16,7 @@ use spiped_proto::Authenticated;
 use super::run::End;
 
 /// Shakes hands with the target, named as the user has named it.
-pub(super) fn run(mut event_loop: EventLoop, target: &str) -> Result<End, String> {
+pub(super) fn run(mut event_loop: EventLoop, target: &Address) -> Result<End, String> {
     // Open to the end: the plain side of this connection says nothing.
     let (_silent, plain) =
         UnixStream::pair().map_err(|error| format!("cannot set up the connection: {error}"))?;

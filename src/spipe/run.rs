@@ -13,7 +13,6 @@ use log::{Level, LevelFilter};
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::pause::{Pause, Woken};
 use spiped_net::signal::{self, Signal, Signals};
-use spiped_net::web::Carrier;
 use spiped_net::{EventLoop, Outcome, Purpose, Settings};
 use spiped_proto::Role;
 
@@ -22,8 +21,9 @@ use super::check;
 use super::progress::Progress;
 use super::stdio::Stdio;
 use crate::logger::{self, Logger};
+use crate::route::Route;
 use crate::sandbox::{self, Needs};
-use crate::{key, memory};
+use crate::{carrier, key, memory};
 
 /// How long the last lines of the log may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -66,7 +66,7 @@ pub(super) enum End {
 
 /// Runs until both directions have ended, a check is done, or a signal comes.
 fn run(options: &Options, logger: &Logger) -> Result<End, String> {
-    let settings = settings(options)?;
+    let (settings, route) = settings(options)?;
     let (mut event_loop, stdio) = EventLoop::new(settings)
         .and_then(|mut event_loop| {
             event_loop.watch(Signals::new()?)?;
@@ -84,7 +84,8 @@ fn run(options: &Options, logger: &Logger) -> Result<End, String> {
             Ok((event_loop, Some(stdio)))
         })
         .map_err(|error| format!("cannot set up the connection: {error}"))?;
-    let Some(stdio) = stdio else { return check::run(event_loop, &options.target) };
+    route.log();
+    let Some(stdio) = stdio else { return check::run(event_loop, route.target()) };
     // Draws until it is dropped, its last line then.
     let _progress = options.progress.then(|| Progress::start(stdio.counts(), logger)).flatten();
 
@@ -104,24 +105,29 @@ fn run(options: &Options, logger: &Logger) -> Result<End, String> {
     Ok(if failed { End::Failed } else { End::Finished })
 }
 
-/// What the loop is to do; reads the key and looks up names.
-fn settings(options: &Options) -> Result<Settings, String> {
+/// What the loop is to do, and the way that it goes; reads files and looks up names.
+fn settings(options: &Options) -> Result<(Settings, Route), String> {
     let target = Address::parse(&options.target).map_err(|error| format!("-t {error}"))?;
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let bind = bind.map_err(|error| format!("-b {error}"))?;
+    let carrier = carrier::to_target(&target, &options.web)?;
+    let route = Route::new(target, &options.web)?;
     let key = key::read(&options.key_file)?;
-    let targets = target.resolve().map_err(|error| format!("-t: {error}"))?;
+    let (option, hop) = route.first_hop();
+    let targets = hop.resolve().map_err(|error| format!("{option}: {error}"))?;
+    let wanted = route.wanted().map_or(Ok(Vec::new()), Address::resolve);
+    let proxy = route.via(&wanted.map_err(|error| format!("-t: {error}"))?);
     let bind: Vec<Endpoint> = match bind {
         Some(address) => address.resolve().map_err(|error| format!("-b: {error}"))?,
         None => Vec::new(),
     };
-    Ok(Settings {
+    let settings = Settings {
         role: Role::Encrypt,
         pfs: options.pfs,
         keys: vec![key],
         targets,
-        carrier: Carrier::Socket,
-        proxy: None,
+        proxy,
+        carrier,
         bind,
         timeout: Some(options.timeout),
         coalesce: options.coalesce,
@@ -132,7 +138,8 @@ fn settings(options: &Options) -> Result<Settings, String> {
         max_connections: 1,
         max_handshakes: usize::MAX, // nobody comes to us
         purpose: if options.check { Purpose::Check } else { Purpose::Pipe },
-    })
+    };
+    Ok((settings, route))
 }
 
 /// Waits until stdout has every byte that was received, or a signal comes: whoever reads it may

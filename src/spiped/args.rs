@@ -11,14 +11,15 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Command, CommandFactory, Parser, ValueHint};
 use log::LevelFilter;
+use spiped_net::addr::{Address, Form};
 use spiped_net::listener::inherited::PREFIX;
 use spiped_net::listener::{self, Sharing};
 use spiped_proto::{Pfs, Role};
 
 use super::pidfile;
 use crate::options::{
-    self, DEFAULT_INTERVAL, Exit, KeySource, TunnelArgs, parse_address, parse_connections,
-    parse_interval, parse_limit,
+    self, ClientArgs, DEFAULT_INTERVAL, Exit, KeySource, ServerArgs, TunnelArgs, WebOptions,
+    parse_address, parse_connections, parse_interval, parse_limit,
 };
 
 const PROGRAM: &str = "spiped";
@@ -40,7 +41,8 @@ struct Args {
 
     #[arg(
         help = "Accept connections at this address: /path, host:port, [ipv4]:port or [ipv6]:port; \
-                systemd:NAME takes the sockets that a socket unit has opened under this name"
+                systemd:NAME takes the sockets that a socket unit has opened under this name; \
+            with -d also WebSockets: ws://host[:port]/path, wss://... or ws+unix://..."
     )]
     #[arg(short, long, value_name = "ADDR", required = true)]
     #[arg(value_parser = parse_address, allow_hyphen_values = true)]
@@ -48,6 +50,12 @@ struct Args {
 
     #[command(flatten)]
     tunnel: TunnelArgs,
+
+    #[command(flatten)]
+    client: ClientArgs,
+
+    #[command(flatten)]
+    server: ServerArgs,
 
     /// Go to the background at once and wait until names can be looked up [default: fail at the
     /// start if they cannot]
@@ -178,6 +186,8 @@ pub struct Options {
     pub user: Option<String>,
     /// Enter the sandbox: no --no-sandbox.
     pub sandbox: bool,
+    /// WebSockets, TLS and proxies.
+    pub web: WebOptions,
     /// --log-level.
     pub log_level: Option<LevelFilter>,
 }
@@ -203,7 +213,9 @@ where
     if args.resolve_once && args.resolve_interval != DEFAULT_INTERVAL {
         return Err(Exit::usage(PROGRAM, "-R cannot be used with -r", &command()));
     }
-    if args.reuse_port && (args.source.starts_with('/') || args.source.starts_with(PREFIX)) {
+    let is_unix = Address::parse(&args.source)
+        .is_ok_and(|source| matches!(source.socket().form(), Form::Unix(_)));
+    if args.reuse_port && (is_unix || args.source.starts_with(PREFIX)) {
         let what = format!(
             "--reuse-port is for TCP addresses that spiped itself binds, not for -s {:?}",
             args.source
@@ -214,8 +226,12 @@ where
         let what = "--reuse-port needs Linux or FreeBSD, which deal connections out; leave it out";
         return Err(Exit::usage(PROGRAM, what, &command()));
     }
+    let role = if args.role.encrypt { Role::Encrypt } else { Role::Decrypt };
+    let web = args.server.check(args.client, role, &args.source, &args.tunnel.target);
+    let web = web.map_err(|error| Exit::usage(PROGRAM, &error, &command()))?;
     Ok(Options {
-        role: if args.role.encrypt { Role::Encrypt } else { Role::Decrypt },
+        role,
+        web,
         pfs: args.tunnel.pfs(),
         keepalive: !args.tunnel.no_keepalive,
         drain_timeout: options::limit(args.drain_timeout),
@@ -244,7 +260,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::{DEFAULT_TIMEOUT, Stream};
+    use crate::options::{DEFAULT_PING, DEFAULT_TIMEOUT, Stream};
 
     const GOOD: &[&str] = &["-e", "-s", "/in", "-t", "host:1", "-k", "key"];
 
@@ -301,6 +317,7 @@ mod tests {
             syslog: false,
             user: None,
             sandbox: true,
+            web: WebOptions { ping: Some(DEFAULT_PING), ..WebOptions::default() },
             log_level: None,
         };
         assert_eq!(with(&[]), expected);

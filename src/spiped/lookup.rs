@@ -12,6 +12,7 @@ use std::time::Duration;
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::listener::{Listener, inherited};
 use spiped_net::pause::{Pause, Woken};
+use spiped_net::proxy::Via;
 use spiped_net::signal::{Signal, Signals};
 use spiped_net::supervisor::Supervisor;
 
@@ -45,7 +46,9 @@ pub(super) fn check_source(text: &str) -> Result<Source, End> {
 pub(super) struct Addresses {
     /// Empty if the listeners are there already.
     pub(super) sources: Vec<Endpoint>,
+    /// Of the proxy, if there is one.
     pub(super) targets: Vec<Endpoint>,
+    pub(super) via: Option<Via>,
     pub(super) bind: Vec<Endpoint>,
 }
 
@@ -64,9 +67,13 @@ fn find_all(
         Source::Address(address) => find("-s", address)?,
         Source::Inherited(_) => Vec::new(),
     };
+    let (option, hop) = checked.route.first_hop();
+    let targets = find(option, hop)?;
+    let wanted = checked.route.wanted().map_or(Ok(Vec::new()), |address| find("-t", address))?;
     Ok(Addresses {
         sources,
-        targets: find("-t", &checked.target)?,
+        targets,
+        via: checked.route.via(&wanted),
         bind: checked.bind.as_ref().map_or(Ok(Vec::new()), |address| find("-b", address))?,
     })
 }

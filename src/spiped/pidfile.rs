@@ -18,6 +18,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use spiped_net::addr::Address;
 use spiped_net::lock::Lock;
 
 /// How long a start waits for whoever holds the lock: a predecessor needs no millisecond, but a
@@ -32,10 +33,15 @@ pub struct Pidfile {
     predecessor: Option<String>,
 }
 
-/// Where the pidfile is without `-p`: the source address as the user wrote it, and `.pid`.
+/// Where the pidfile is without `-p`: the source address as the user wrote it, and `.pid`; of a URL
+/// host and port, or the path of the socket.
 #[must_use]
 pub fn default_path(source: &str) -> PathBuf {
-    PathBuf::from(format!("{source}.pid"))
+    match Address::parse(source) {
+        Ok(address) => PathBuf::from(format!("{}.pid", address.socket())),
+        // Which is never written.
+        Err(_) => PathBuf::from(format!("{source}.pid")),
+    }
 }
 
 impl Pidfile {

@@ -28,8 +28,10 @@ use super::lookup::{Addresses, Source, check_source, look_up, look_up_patiently}
 use super::pidfile::Pidfile;
 use super::user::UserSpec;
 use crate::logger::{self, Logger};
+use crate::options::Accepts;
+use crate::route::Route;
 use crate::sandbox::{self, Needs};
-use crate::{key, memory};
+use crate::{carrier, key, memory};
 
 /// How long the last lines of the log may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -70,17 +72,27 @@ pub(super) fn of(option: &str, error: impl Display) -> End {
 
 /// What else the command line and the key file say, before anything is done about it.
 pub(super) struct Checked {
-    pub(super) target: Address,
+    pub(super) route: Route,
+    carrier: Carrier,
     pub(super) bind: Option<Address>,
     user: Option<UserSpec>,
     key: SharedKey,
 }
 
-fn check(options: &Options) -> Result<Checked, End> {
+fn check(source: &Source, options: &Options) -> Result<Checked, End> {
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let user = options.user.as_deref().map(UserSpec::parse).transpose();
+    let target = Address::parse(&options.target).map_err(|error| of("-t", error))?;
+    let carrier = match (options.role, source) {
+        (Role::Encrypt, _) => carrier::to_target(&target, &options.web),
+        (Role::Decrypt, Source::Address(source)) => {
+            carrier::from_source(source.web(), &options.web)
+        }
+        (Role::Decrypt, Source::Inherited(_)) => carrier::from_source(None, &options.web),
+    };
     Ok(Checked {
-        target: Address::parse(&options.target).map_err(|error| of("-t", error))?,
+        route: Route::new(target, &options.web).map_err(End::Failed)?,
+        carrier: carrier.map_err(End::Failed)?,
         bind: bind.map_err(|error| of("-b", error))?,
         user: user.map_err(|error| of("-u", error))?,
         key: key::read(&options.key_file).map_err(End::Failed)?,
@@ -103,7 +115,7 @@ fn start_and_run(options: &Options, process: &mut Process) -> End {
 
 fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     let source = check_source(&options.source)?;
-    let checked = check(options)?;
+    let checked = check(&source, options)?;
     process.supervisor = Supervisor::from_env();
     if let Err(error) = limits::raise_descriptor_limit() {
         log::warn!("the limit of descriptors stays as it is: {error}");
@@ -166,7 +178,7 @@ fn set_up(
     if listeners.iter().any(|listener| addresses.targets.contains(listener.local())) {
         log::warn!(
             "-t {}: this is where we listen (-s), so connections go in circles",
-            checked.target
+            checked.route.target()
         );
     }
     let bound: Vec<String> =
@@ -175,17 +187,18 @@ fn set_up(
         Role::Encrypt => "encrypting",
         Role::Decrypt => "decrypting",
     };
-    let target = checked.target.to_string();
-    let follow = options.resolve.filter(|_| checked.target.is_name());
-    let needs = needs(follow.is_some(), &listeners, process.pidfile.as_ref());
+    let route = checked.route;
+    let (_, hop) = route.first_hop();
+    let follow = options.resolve.filter(|_| hop.is_name());
+    let needs = needs(follow.is_some(), options, &listeners, process.pidfile.as_ref());
 
     let mut event_loop = EventLoop::new(Settings {
         role: options.role,
         pfs: options.pfs,
         keys: vec![checked.key],
         targets: addresses.targets,
-        carrier: Carrier::Socket,
-        proxy: None,
+        proxy: addresses.via,
+        carrier: checked.carrier,
         bind: addresses.bind,
         timeout: Some(options.timeout),
         coalesce: options.coalesce,
@@ -213,7 +226,7 @@ fn set_up(
         log::warn!("the log has no thread of its own: {error}");
     }
     if let Some(period) = follow {
-        let refresher = Refresher::spawn(checked.target, period, event_loop.waker());
+        let refresher = Refresher::spawn(hop.clone(), period, event_loop.waker());
         let refresher = refresher.map_err(|error| {
             End::Failed(format!("cannot start the thread that looks up names: {error}"))
         })?;
@@ -221,7 +234,8 @@ fn set_up(
     }
     // Said when it is true in full: whoever reads it may send connections, and signals.
     bound.iter().for_each(|address| log::info!("listening on {address}"));
-    log::info!("{what} connections to {target}");
+    log::info!("{what} connections to {}", route.target());
+    route.log();
     if let Some(supervisor) = &mut process.supervisor {
         supervisor.say_ready();
     }
@@ -229,11 +243,21 @@ fn set_up(
     Ok(event_loop)
 }
 
-/// What is still to be done in the sandbox: following the target's name, and tidying up.
-fn needs(names: bool, listeners: &[Listener], pidfile: Option<&Pidfile>) -> Needs {
+/// What is still to be done in the sandbox: following the target's name, reading the certificate
+/// again, and tidying up.
+fn needs(
+    names: bool,
+    options: &Options,
+    listeners: &[Listener],
+    pidfile: Option<&Pidfile>,
+) -> Needs {
     let pidfile = pidfile.map(|pidfile| pidfile.path().to_owned());
     let sockets = listeners.iter().filter_map(|listener| listener.file().map(Path::to_owned));
-    Needs { names, removes: sockets.chain(pidfile.clone()).collect(), reads: pidfile }
+    let renewed = match &options.web.accepts {
+        Accepts::WebSockets(Some(files)) => vec![files.certificate.clone(), files.key.clone()],
+        Accepts::WebSockets(None) | Accepts::Streams => Vec::new(),
+    };
+    Needs { names, renewed, removes: sockets.chain(pidfile.clone()).collect(), reads: pidfile }
 }
 
 /// What the process has to answer for at its end.

@@ -9,6 +9,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod address;
+pub(crate) mod foreign;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub(crate) mod inject;
 pub(crate) mod kernel;
@@ -19,6 +20,7 @@ pub(crate) mod process;
 pub(crate) mod room;
 pub(crate) mod servers;
 pub(crate) mod tunnel;
+pub(crate) mod web;
 
 use std::time::{Duration, Instant};
 

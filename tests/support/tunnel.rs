@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::channel;
 
 use socket2::Socket;
@@ -85,7 +85,14 @@ impl Spipe {
         flags: &[&str],
     ) -> Self {
         let mut command = process::spipe(implementation, room, target);
-        command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(flags);
+        Self::run(command)
+    }
+
+    /// Starts a command line of spipe.
+    #[track_caller]
+    pub(crate) fn run(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("spawn");
         let log = process::Log::read(child.stderr.take().expect("stderr is piped"));
         Self { child, log }

@@ -38,6 +38,9 @@ fn in_a_directory() -> (tempfile::TempDir, PathBuf) {
 fn the_default_is_named_after_the_source() {
     assert_eq!(default_path("[127.0.0.1]:8025"), Path::new("[127.0.0.1]:8025.pid"));
     assert_eq!(default_path("/run/s"), Path::new("/run/s.pid"));
+    assert_eq!(default_path("ws://0.0.0.0:8080/a/b"), Path::new("0.0.0.0:8080.pid"));
+    assert_eq!(default_path("wss://[::]/a"), Path::new("[::]:443.pid"));
+    assert_eq!(default_path("ws+unix:///run/s:/a"), Path::new("/run/s.pid"));
 }
 
 #[test]

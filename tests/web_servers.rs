@@ -1,0 +1,401 @@
+//! Tunnels through a real nginx and a real Caddy, configured as README.md says, and through
+//! websockify to C spiped.
+//!
+//! Without these programs it is skipped loudly; where `CI=true`, they must be there.
+//! Next: `proxies.rs`.
+
+mod support;
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use support::foreign::{Foreign, find, have, without_proxies};
+use support::process::{Role, Spiped, run};
+use support::servers::{echo_once, try_echo};
+use support::tunnel::{Spipe, exchange};
+use support::web::{Certificate, adapt, nginx, readme_nginx, snippet};
+use support::{Address, Daemon, Implementation, Implementation::Ours, Room, Server, wait_until};
+
+/// Bytes each way of a large exchange.
+const LARGE: u64 = 100 << 20;
+
+/// Bytes each way of an ordinary one.
+const SOME: u64 = 2 << 20;
+
+/// A web site, its page, and `spiped -d` behind one path of it.
+struct Site {
+    room: Room,
+    target: Server,
+    decrypt: Daemon,
+    plain: Address,
+    tls: Address,
+    certificate: Certificate,
+    _server: Foreign,
+}
+
+/// What the site shows besides.
+const PAGE: &str = "a web site like any other\n";
+
+impl Site {
+    fn start(target: Server, serve: impl Fn(&Draft) -> Foreign) -> Self {
+        let room = Room::new();
+        std::fs::create_dir(room.path("www")).expect("a directory");
+        std::fs::write(room.path("www/index.html"), PAGE).expect("write");
+        let decrypt = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), target.address())
+            .source_text("ws://127.0.0.1:0/ssh")
+            .start();
+        let certificate = Certificate::new(&room.path("tls"));
+        let (plain, tls) = (Address::unused(), Address::unused());
+        let parts = Draft { room, decrypt, plain, tls, certificate };
+        let server = serve(&parts);
+        let Draft { room, decrypt, plain, tls, certificate } = parts;
+        Self { room, target, decrypt, plain, tls, certificate, _server: server }
+    }
+
+    /// README's nginx.
+    fn nginx(target: Server) -> Self {
+        Self::start(target, |site| {
+            let ports = [&site.plain, &site.tls];
+            readme_nginx(&site.room, ports, &site.certificate, site.decrypt.address())
+        })
+    }
+
+    /// README's Caddy, which is monopiped's; it makes its certificate by itself.
+    fn caddy(target: Server) -> Self {
+        let mut site = Self::start(target, |site| {
+            let (plain, tls) = (site.plain.port(), site.tls.port());
+            let block = adapt(
+                &snippet("caddy"),
+                &[
+                    ("server.example.com:80 ", &format!("localhost:{plain} ")),
+                    ("server.example.com:443 ", &format!("localhost:{tls} ")),
+                    ("/var/www/html", path(&site.room.path("www"))),
+                    ("127.0.0.1:3000", &format!("127.0.0.1:{}", site.decrypt.address().port())),
+                ],
+            );
+            // What the ports mean, and that nothing outside of the room is touched or asked.
+            let global = format!(
+                "{{\nadmin off\nhttp_port {plain}\nhttps_port {tls}\nskip_install_trust\n}}\n"
+            );
+            let file = site.room.path("Caddyfile");
+            std::fs::write(&file, global + &block).expect("write");
+            let mut command = Command::new(find("caddy").expect("looked for before"));
+            command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&file);
+            for name in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+                command.env(name, site.room.path("caddy"));
+            }
+            Foreign::start("caddy", &mut command, &[&site.plain, &site.tls])
+        });
+        let root = "caddy/caddy/pki/authorities/local/root.crt";
+        site.certificate.authority = site.room.path(root);
+        wait_until("Caddy has an authority", || site.certificate.authority.is_file());
+        site
+    }
+
+    fn url(&self, scheme: &str, path: &str) -> String {
+        let port = if scheme == "wss" { self.tls.port() } else { self.plain.port() };
+        format!("{scheme}://localhost:{port}{path}")
+    }
+
+    /// `spiped -e` to the site.
+    fn encrypt(&self, url: &str, flags: &[&str]) -> Daemon {
+        let any = Address::any_v4();
+        let mut spiped = Spiped::new(Ours, Role::Encrypt, &self.room, &any, &any).target(url);
+        if url.starts_with("wss") {
+            spiped = spiped.flags(&["--tls-ca", path(&self.certificate.authority)]);
+        }
+        spiped.flags(&["--proxy", "none"]).flags(flags).start()
+    }
+
+    /// `spipe` to the site.
+    fn spipe(&self, url: &str, flags: &[&str]) -> Command {
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["-t", url, "-k"]).arg(self.room.key()).args(flags).env_remove("RUST_LOG");
+        if url.starts_with("wss") {
+            command.arg("--tls-ca").arg(&self.certificate.authority);
+        }
+        without_proxies(&mut command);
+        command
+    }
+
+    /// Data both ways at once, half-closed in turn, through a daemon and through `spipe`.
+    fn carries(&self, scheme: &str, count: u64) {
+        let url = self.url(scheme, "/ssh");
+        let encrypt = self.encrypt(&url, &[]);
+        let client = encrypt.address().connect().expect("connect");
+        exchange(client, self.target.accept(), count);
+        let mut spipe = Spipe::run(self.spipe(&url, &[]));
+        exchange(spipe.pipes(), self.target.accept(), SOME);
+    }
+}
+
+/// A site before there is a web server.
+struct Draft {
+    room: Room,
+    decrypt: Daemon,
+    plain: Address,
+    tls: Address,
+    certificate: Certificate,
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are UTF-8")
+}
+
+/// Asks a web server for something, and returns all it says.
+fn ask(address: &Address, request: &str) -> String {
+    let mut socket = address.connect().expect("connect");
+    socket.write_all(request.as_bytes()).expect("send");
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).expect("an answer, and its end");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn nginx_passes_all_on_plain_and_by_tls() {
+    if !have("nginx_passes_all_on_plain_and_by_tls", &["nginx", "openssl"]) {
+        return;
+    }
+    let site = Site::nginx(Server::holding());
+    site.carries("ws", SOME);
+    site.carries("wss", LARGE);
+    let log = site.decrypt.log();
+    assert!(log.contains("(for 127.0.0.1, as it says)"), "{log}");
+}
+
+#[test]
+fn caddy_passes_all_on_plain_and_by_tls() {
+    if !have("caddy_passes_all_on_plain_and_by_tls", &["caddy", "openssl"]) {
+        return;
+    }
+    let site = Site::caddy(Server::holding());
+    site.carries("ws", LARGE);
+    site.carries("wss", SOME);
+}
+
+#[test]
+fn strangers_at_the_web_server_never_reach_the_target() {
+    if !have("strangers_at_the_web_server_never_reach_the_target", &["nginx", "openssl"]) {
+        return;
+    }
+    let site = Site::nginx(Server::echo());
+    let get = |path: &str| {
+        ask(
+            &site.plain,
+            &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+        )
+    };
+    assert!(get("/").ends_with(PAGE), "the web site is there");
+    let found = get("/ssh");
+    assert!(found.starts_with("HTTP/1.1 404 ") && found.ends_with("Not Found\n"), "{found}");
+    let post = "POST /ssh HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
+    assert!(ask(&site.plain, post).starts_with("HTTP/1.1 404 "));
+    // One who speaks WebSocket, and has no key.
+    let wrong = site.room.wrong_key();
+    let url = site.url("ws", "/ssh");
+    let mut command = site.spipe(&url, &[]);
+    let finished = run(command.arg("--check").args(["-o", "10"]), b"");
+    assert!(finished.status.success(), "with the key: {}", finished.stderr);
+    let mut command = Command::new(Ours.path(support::Program::Spipe));
+    without_proxies(command.args(["-t", &url, "-k", path(&wrong)]));
+    let finished = run(&mut command, b"hello");
+    assert_eq!(finished.status.code(), Some(1), "without: {}", finished.stderr);
+    assert_eq!(finished.stdout, b"");
+    let before = site.target.connections();
+    assert!(before <= 1, "only the check with the key may have got there: {before}");
+}
+
+#[test]
+fn what_the_web_server_answers_is_told() {
+    if !have("what_the_web_server_answers_is_told", &["nginx", "openssl"]) {
+        return;
+    }
+    let mut site = Site::nginx(Server::echo());
+    let said = |site: &Site, scheme: &str, path: &str| {
+        let finished = run(&mut site.spipe(&site.url(scheme, path), &[]), b"hello");
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+        finished.stderr
+    };
+    let text = said(&site, "ws", "/nowhere");
+    assert!(text.contains("HTTP/1.1 404 Not Found"), "{text}");
+    // A certificate of an authority that nobody trusts.
+    let authority = site.certificate.authority.clone();
+    let other = Certificate::new(&site.room.path("other"));
+    site.certificate.authority = other.authority;
+    let text = said(&site, "wss", "/ssh");
+    assert!(text.contains("certificate"), "{text}");
+    site.certificate.authority = authority;
+    // Nobody behind the web server.
+    site.decrypt.signal(Signal::SIGTERM);
+    site.decrypt.wait();
+    let text = said(&site, "wss", "/ssh");
+    assert!(text.contains("HTTP/1.1 502 Bad Gateway"), "{text}");
+    assert_eq!(site.target.connections(), 0);
+}
+
+#[test]
+fn a_web_server_may_ask_for_a_password_first() {
+    if !have("a_web_server_may_ask_for_a_password_first", &["nginx", "openssl"]) {
+        return;
+    }
+    let target = Server::echo();
+    let room = Room::new();
+    let socket = room.path("ssh.sock");
+    // Behind a UNIX socket, at any path.
+    let decrypt =
+        Spiped::new(Ours, Role::Decrypt, &room, &Address::Unix(socket.clone()), target.address())
+            .source_text(&format!("ws+unix://{}", path(&socket)))
+            .start();
+    let hash = Command::new(find("openssl").expect("looked for before"))
+        .args(["passwd", "-apr1", "hush hush"])
+        .output()
+        .expect("openssl");
+    let hash = String::from_utf8(hash.stdout).expect("text");
+    std::fs::write(room.path("users"), format!("joe:{}\n", hash.trim())).expect("write");
+    let address = Address::unused();
+    let config = format!(
+        "server {{ listen 127.0.0.1:{}; location / {{ auth_basic hm; auth_basic_user_file {}; \
+         proxy_pass http://unix:{}; proxy_http_version 1.1; proxy_set_header Upgrade \
+         $http_upgrade; proxy_set_header Connection upgrade; }} }}",
+        address.port(),
+        path(&room.path("users")),
+        path(&socket)
+    );
+    let _nginx = nginx(&room, &config, &[&address]);
+
+    let header = room.path("header");
+    std::fs::write(&header, "Authorization: Basic am9lOmh1c2ggaHVzaA==\n").expect("write");
+    let (host, header) = (format!("127.0.0.1:{}/x?y=%20", address.port()), path(&header));
+    let from_file = format!("@{header}");
+    for (url, flags, works) in [
+        (format!("ws://{host}"), &[][..], false),
+        (format!("ws://joe:wrong@{host}"), &[], false),
+        (format!("ws://joe:hush%20hush@{host}"), &[], true),
+        (format!("ws://{host}"), &["--http-header", &from_file], true),
+    ] {
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["-t", &url, "-k"]).arg(room.key()).args(flags);
+        without_proxies(&mut command).args(["--log-level", "trace"]);
+        let finished = run(&mut command, b"hello");
+        assert_eq!(finished.status.success(), works, "{url} {flags:?}: {}", finished.stderr);
+        let said = finished.stderr;
+        if works {
+            assert_eq!(finished.stdout, b"hello");
+        } else {
+            assert!(said.contains("HTTP/1.1 401 Unauthorized"), "{said}");
+        }
+        for secret in ["hush", "wrong", "am9l", "joe"] {
+            assert!(!said.contains(secret), "{said}");
+        }
+    }
+    assert!(!decrypt.log().contains("am9l"), "{}", decrypt.log());
+}
+
+#[test]
+fn a_web_server_that_dies_is_a_cut() {
+    if !have("a_web_server_that_dies_is_a_cut", &["nginx", "openssl"]) {
+        return;
+    }
+    let site = Site::nginx(Server::echo());
+    let encrypt = site.encrypt(&site.url("wss", "/ssh"), &[]);
+    let mut client = encrypt.address().connect().expect("connect");
+    echo_once(&mut client, b"hello");
+    let Site { _server: server, target: _target, decrypt, .. } = site;
+    drop(server);
+    let cut = client.read(&mut [0; 1]).expect_err("no end, but a cut");
+    assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+    wait_until("the other end notices, too", || decrypt.log().contains("bytes"));
+}
+
+#[test]
+fn a_certificate_is_read_again_at_sighup() {
+    if !have("a_certificate_is_read_again_at_sighup", &["openssl"]) {
+        return;
+    }
+    let (room, target) = (Room::new(), Server::echo());
+    let live = Certificate::new(&room.path("live"));
+    // Renewed as Let's Encrypt does it: other files behind the same links.
+    let (old, new) = (Certificate::new(&room.path("old")), Certificate::new(&room.path("new")));
+    let show = |other: &Certificate| {
+        for (link, file) in [(&live.certificate, &other.certificate), (&live.key, &other.key)] {
+            std::fs::remove_file(link).expect("the last one");
+            std::os::unix::fs::symlink(file, link).expect("a link");
+        }
+    };
+    show(&old);
+    let mut daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), target.address())
+        .source_text("wss://127.0.0.1:0/")
+        .flags(&["--tls-cert", path(&live.certificate), "--tls-key", path(&live.key)])
+        .start();
+    let url = format!("wss://localhost:{}/", daemon.address().port());
+    let trusts = |authority: &Path| {
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["-t", &url, "-k"]).arg(room.key()).arg("--tls-ca").arg(authority);
+        let finished = run(without_proxies(&mut command), b"hello");
+        assert_eq!(finished.stdout, if finished.status.success() { &b"hello"[..] } else { b"" });
+        finished.status.success()
+    };
+    assert!(trusts(&old.authority) && !trusts(&new.authority));
+
+    // The new ones lie beside the old, where the sandbox lets it read.
+    std::fs::copy(&new.certificate, room.path("old/cert2.pem")).expect("copy");
+    std::fs::copy(&new.key, room.path("old/key2.pem")).expect("copy");
+    let renewed = Certificate {
+        certificate: room.path("old/cert2.pem"),
+        key: room.path("old/key2.pem"),
+        authority: new.authority.clone(),
+    };
+    show(&renewed);
+    daemon.signal(Signal::SIGHUP);
+    wait_until("the new certificate is shown", || trusts(&new.authority));
+    assert!(!trusts(&old.authority));
+
+    // What is none leaves the one there is.
+    std::fs::write(room.path("old/cert2.pem"), "nonsense").expect("write");
+    daemon.signal(Signal::SIGHUP);
+    wait_until("a warning", || daemon.log().contains(path(&live.certificate)));
+    assert!(trusts(&new.authority) && daemon.running(), "{}", daemon.log());
+}
+
+#[test]
+fn c_spiped_works_behind_websockify_which_pings() {
+    let test = "c_spiped_works_behind_websockify_which_pings";
+    if !have(test, &["websockify"]) || !support::peer::have_c(test) {
+        return;
+    }
+    let (room, target) = (Room::new(), Server::echo());
+    let any = Address::any_v4();
+    let decrypt =
+        Spiped::new(Implementation::C, Role::Decrypt, &room, &any, target.address()).start();
+    let bridge = Address::unused();
+    let mut command = Command::new(find("websockify").expect("looked for before"));
+    command.args(["--heartbeat", "1", "-v"]);
+    command.arg(format!("127.0.0.1:{}", bridge.port()));
+    command.arg(format!("127.0.0.1:{}", decrypt.address().port()));
+    let _websockify = Foreign::start("websockify", &mut command, &[&bridge]);
+
+    let url = format!("ws://127.0.0.1:{}/", bridge.port());
+    let encrypt = Spiped::new(Ours, Role::Encrypt, &room, &any, &any)
+        .target(&url)
+        .flags(&["--proxy", "none"])
+        .start();
+    let mut client = encrypt.address().connect().expect("connect");
+    echo_once(&mut client, b"hello");
+    // Longer than two of its pings; nothing relies on when they come.
+    std::thread::sleep(Duration::from_millis(2500));
+    let data: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
+    let mut writer = client.try_clone().expect("dup");
+    std::thread::scope(|scope| {
+        scope.spawn(|| writer.write_all(&data).expect("send"));
+        let mut back = vec![0; data.len()];
+        client.read_exact(&mut back).expect("all of it comes back");
+        assert!(back == data, "the echo differs");
+    });
+    try_echo(&mut client, b"and goes on").expect("an echo");
+    client.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    assert_eq!(client.read(&mut [0; 1]).expect("an end, and no cut"), 0);
+    wait_until("both have ended", || encrypt.log().contains(": finished"));
+}
