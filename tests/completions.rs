@@ -80,9 +80,9 @@ fn bash_completes() {
              $(complete -p {program} | sed 's/.* -F \\([^ ]*\\) .*/\\1/') {program} {} {program} && \
              echo \"${{COMPREPLY[@]}}\"",
             path(Shell::Bash, program).display(),
-            &long[..5],
+            &long[..6],
             "",
-            &long[..5],
+            &long[..6],
         );
         let Some(offered) = ask(Shell::Bash, &["--norc", "-c", &script]) else { return };
         assert_eq!(offered.trim(), long);
