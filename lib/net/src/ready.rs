@@ -17,9 +17,10 @@ pub(crate) struct Readiness {
 
 impl Readiness {
     /// A socket just connected or accepted: anything may have happened before we took it over, and
-    /// the edge that told may have been spent on the connection attempt. So try.
+    /// the edge that told may have been spent on the connection attempt, an end of the stream
+    /// included. So try, until `WouldBlock` says that all has been seen.
     pub(crate) fn fresh() -> Self {
-        Self { readable: true, writable: true, broken: false, read_on: false }
+        Self { readable: true, writable: true, broken: false, read_on: true }
     }
 
     /// Takes note of an event.
@@ -45,9 +46,9 @@ impl Readiness {
         self.broken
     }
 
-    /// A read met `WouldBlock`.
+    /// A read met `WouldBlock`: nothing is left that an event has told, or was to tell.
     pub(crate) fn read_blocked(&mut self) {
-        self.readable = false;
+        (self.readable, self.read_on) = (false, false);
     }
 
     /// A read got less than it could have taken, from a socket where that means that nothing was

@@ -319,6 +319,23 @@ mod tests {
     }
 
     #[test]
+    fn an_end_whose_event_was_spent_on_the_connection_attempt_is_seen() {
+        let (mut peer, Watched { mut end, mut poll }) = tcp();
+        peer.write_all(b"bye").unwrap();
+        drop(peer);
+        // Nobody takes note of the events.
+        let mut events = Events::with_capacity(8);
+        poll.poll(&mut events, Some(Duration::from_secs(10))).unwrap();
+        let (mut buffer, mut got, mut ended) = ([0; 64], Vec::new(), false);
+        while end.readable() && !ended {
+            let read = end.read(&mut buffer).unwrap();
+            got.extend_from_slice(&buffer[..read]);
+            ended = read == 0;
+        }
+        assert_eq!((got.as_slice(), ended), (&b"bye"[..], true));
+    }
+
+    #[test]
     fn a_unix_socket_is_read_until_it_would_block() {
         let (mut peer, ours) = UnixStream::pair().unwrap();
         let mut side = Watched::new(Transport::from_pair(ours.into()).unwrap());
