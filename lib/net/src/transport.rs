@@ -202,3 +202,6 @@ impl Transport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ use crate::web::WebServer;
 const IDLE_READS: usize = 8;
 const IDLE_READ: usize = 2048;
 
+/// Bytes of answers to Pings that wait at most; then the latest will do for all (section 5.5.3).
+const MAX_PONGS: usize = 4096;
+
 /// How long the peer's Close is waited for where `-o` sets no limit.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
 
@@ -88,13 +91,12 @@ pub(crate) struct Web {
     outgoing: Option<Outgoing>,
     /// What goes out before the next message, in this order.
     control: Vec<u8>,
-    /// The answer to the last Ping only: more would pile up.
-    pong: Vec<u8>,
+    /// Answers to Pings.
+    pongs: Vec<u8>,
     reading: Reading,
     writing: Writing,
     peer: Peer,
     fault: Option<Box<Fault>>,
-    ping: Option<Duration>,
     pings: Option<Pings>,
     claim: Option<Box<str>>,
     /// More to do without an event, since this time.
@@ -110,6 +112,7 @@ impl Web {
         early: Vec<u8>,
         ping: Option<Duration>,
     ) -> Self {
+        let pings = ping.map(|period| Pings::new(period, Instant::now()));
         Self {
             link,
             accepting: None,
@@ -117,13 +120,12 @@ impl Web {
             early,
             outgoing: None,
             control: Vec::new(),
-            pong: Vec::new(),
+            pongs: Vec::new(),
             reading: Reading::Open,
             writing: Writing::Open,
             peer: Peer::Here,
             fault: None,
-            ping,
-            pings: None,
+            pings,
             claim: None,
             more: None,
             finish_by: None,
@@ -243,7 +245,12 @@ impl Web {
 
     fn act_on(&mut self, signal: Signal) {
         match signal {
-            Signal::Ping(payload) => self.pong = self.session.pong(&payload, key()),
+            Signal::Ping(payload) => {
+                if self.pongs.len() >= MAX_PONGS {
+                    self.pongs.clear();
+                }
+                self.pongs.extend_from_slice(&self.session.pong(&payload, key()));
+            }
             Signal::Pong => {}
             Signal::End => {
                 self.reading = Reading::Ended;
@@ -269,7 +276,7 @@ impl Web {
     fn close(&mut self, code: Code) {
         if self.writing != Writing::Closed {
             self.writing = Writing::Closed;
-            self.pong = Vec::new(); // nothing may follow a Close
+            self.pongs = Vec::new(); // nothing may follow a Close
             self.control.extend_from_slice(&self.session.close(code, key()));
         }
     }
@@ -320,10 +327,10 @@ impl Web {
 
     /// Masks the next message; false if there is to be none now.
     fn begin_message(&mut self, bytes: &mut [u8]) -> io::Result<bool> {
+        self.push();
         if self.writing != Writing::Open || self.fault.is_some() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        self.push();
         if !(self.control.is_empty() && self.link.writable()) {
             return Ok(false);
         }
@@ -335,9 +342,13 @@ impl Web {
 
     /// Writes what goes between two messages, if we are between two.
     fn push(&mut self) {
-        if let Err(error) = self.try_push() {
+        let Err(error) = self.try_push() else { return };
+        if self.reading == Reading::Told {
             self.fail(error.kind(), error.to_string());
         }
+        // What the peer has sent before may still be there to be read, and then the reason.
+        self.writing = Writing::Closed;
+        (self.outgoing, self.control, self.pongs) = (None, Vec::new(), Vec::new());
     }
 
     fn try_push(&mut self) -> io::Result<()> {
@@ -347,7 +358,7 @@ impl Web {
         }
         loop {
             if self.control.is_empty() {
-                self.control = mem::take(&mut self.pong);
+                self.control = mem::take(&mut self.pongs);
             }
             if self.control.is_empty() || !self.link.writable() {
                 break;
@@ -426,7 +437,6 @@ impl Web {
 
     /// Asks whether the peer is still there, when that is due.
     fn watch(&mut self, now: Instant) {
-        let Some(period) = self.ping else { return };
         if self.writing == Writing::Closed || self.peer != Peer::Here || self.fault.is_some() {
             self.pings = None;
             return;
@@ -435,7 +445,7 @@ impl Web {
             sending: !self.is_silent() || !self.link.writable(),
             receiving: self.reading == Reading::Open && self.link.readable(),
         };
-        let pings = self.pings.get_or_insert_with(|| Pings::new(period, now));
+        let Some(pings) = &mut self.pings else { return };
         match pings.handle_timeout(now, stalled) {
             Due::Nothing => {}
             Due::Ping => {
@@ -447,6 +457,9 @@ impl Web {
     }
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
+        if self.accepting.is_some() {
+            return None;
+        }
         let ping = self.pings.as_ref().map(Pings::poll_timeout);
         [self.more, ping, self.finish_by].into_iter().flatten().min()
     }
