@@ -7,6 +7,7 @@
 use std::env;
 
 use spiped_net::addr::{Address, Endpoint};
+use spiped_net::dns::Follows;
 use spiped_net::proxy::{self, Choice, Destination, Selected, Via};
 
 use crate::options::WebOptions;
@@ -70,17 +71,22 @@ impl Route {
         through.destination.is_none().then(|| self.target.socket())
     }
 
+    /// The names on the way, whose addresses may change.
+    #[must_use]
+    pub fn names(&self) -> Vec<(Follows, Address)> {
+        let (_, hop) = self.first_hop();
+        let hop = hop.is_name().then(|| (Follows::FirstHop, hop.clone()));
+        let wanted = self.wanted().map(|address| (Follows::Destination, address.clone()));
+        hop.into_iter().chain(wanted).collect()
+    }
+
     /// What the proxy is to do; `found` are the addresses of what was [wanted](Self::wanted), never
     /// none.
     #[must_use]
     pub fn via(&self, found: &[Endpoint]) -> Option<Via> {
         let through = self.through.as_ref()?;
         // A proxy cannot be asked for several at a time; the resolver's first choice it is.
-        let first = found.iter().find_map(|endpoint| match endpoint {
-            Endpoint::Tcp(ip) => Some(Destination::Ip(*ip)),
-            Endpoint::Unix(_) => None,
-        });
-        let destination = through.destination.clone().or(first)?;
+        let destination = through.destination.clone().or_else(|| Destination::first_of(found))?;
         Some(Via { proxy: through.selected.proxy.clone(), destination })
     }
 
@@ -125,6 +131,12 @@ mod tests {
             let (option, address) = route.first_hop();
             assert_eq!((option, address.to_string().as_str()), ("--proxy", "p:1"));
             assert_eq!(route.wanted().map(ToString::to_string).as_deref(), wanted);
+            let names = route.names();
+            let names: Vec<(Follows, String)> =
+                names.iter().map(|(what, name)| (*what, name.to_string())).collect();
+            let mut expected = vec![(Follows::FirstHop, "p:1".to_owned())];
+            expected.extend(wanted.map(|name| (Follows::Destination, name.to_owned())));
+            assert_eq!(names, expected);
             let via = route.via(&found).unwrap();
             assert_eq!(
                 (via.proxy.to_string().as_str(), via.destination.to_string().as_str()),
@@ -133,6 +145,7 @@ mod tests {
         }
         // There is nothing to look up in an IP address.
         assert_eq!(route("[::1]:22", "socks5://p").unwrap().wanted(), None);
+        assert_eq!(route("[::1]:22", "socks5://127.0.0.1").unwrap().names(), []);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use support::foreign::{Foreign, find, have};
 use support::process::{Log, Role, Spiped, daemonise};
 use support::servers::echo_once;
 use support::{
@@ -77,6 +78,11 @@ struct Follower {
 impl Follower {
     /// With an /etc of its own, in which `etc` puts what leads to the first of them.
     fn start(test: &str, etc: impl Fn(&Path)) -> Self {
+        Self::start_with(test, &[], etc)
+    }
+
+    /// The same, with more options.
+    fn start_with(test: &str, flags: &[&str], etc: impl Fn(&Path)) -> Self {
         let room = Room::new();
         let servers = two_servers();
         let own_etc = directory(&room, "etc");
@@ -90,7 +96,8 @@ impl Follower {
         let near = Address::Unix(room.path("near.sock"));
         let daemon = Spiped::new(Ours, Role::Decrypt, &room, &source, servers.0.address())
             .target(&format!("moving.test:{}", servers.0.address().port()))
-            .flags(&["-r", "0.02", "-u", "65534:65534"]);
+            .flags(&["-r", "0.02", "-u", "65534:65534"])
+            .flags(flags);
         let (status, log) = daemonise(&mut mounted(&daemon, &own_etc, "/etc"));
         assert!(status.success(), "{test}: {}", log.text());
         let near = Spiped::new(Ours, Role::Encrypt, &room, &near, &source).start();
@@ -149,6 +156,29 @@ fn hosts_may_be_replaced() {
     let follower = Follower::start("hosts_may_be_replaced", etc);
     change(&follower.own_etc);
     follower.moves("hosts_may_be_replaced");
+}
+
+/// Where a proxy is asked for an address, it is the one that the name has now.
+#[test]
+fn a_name_is_followed_for_a_proxy_too() {
+    let test = "a_name_is_followed_for_a_proxy_too";
+    if !may_mount(test) || !have(test, &["microsocks"]) {
+        return;
+    }
+    let proxy = Address::unused();
+    let mut command = Command::new(find("microsocks").expect("looked for before"));
+    command.args(["-i", "127.0.0.1", "-p", &proxy.port().to_string()]);
+    let microsocks = Foreign::start("microsocks", &mut command, &[&proxy]);
+    let hosts = |address: &str| format!("127.0.0.1 localhost proxy.test\n{address} moving.test\n");
+    let url = format!("socks5://proxy.test:{}", proxy.port());
+    let follower = Follower::start_with(test, &["--proxy", &url], |etc| {
+        replace(&etc.join("nsswitch.conf"), SWITCH);
+        replace(&etc.join("hosts"), &hosts("127.0.0.2"));
+    });
+    replace(&follower.own_etc.join("hosts"), &hosts("127.0.0.3"));
+    follower.moves(test);
+    let log = microsocks.log();
+    assert!(log.contains("127.0.0.2:") && log.contains("127.0.0.3:"), "{log}");
 }
 
 /// While the name cannot be looked up, the address that is known has to do.

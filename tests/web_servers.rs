@@ -1,23 +1,21 @@
-//! Tunnels through a real nginx and a real Caddy, configured as README.md says, and through
-//! websockify to C spiped.
+//! Tunnels through a real nginx and a real Caddy, configured as README.md says.
 //!
 //! Without these programs it is skipped loudly; where `CI=true`, they must be there.
-//! Next: `proxies.rs`.
+//! Next: `without_web_server.rs`.
 
 mod support;
 
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use support::foreign::{Foreign, find, have, without_proxies};
 use support::process::{Role, Spiped, run};
-use support::servers::{echo_once, try_echo};
+use support::servers::echo_once;
 use support::tunnel::{Spipe, exchange};
 use support::web::{Certificate, adapt, nginx, readme_nginx, snippet};
-use support::{Address, Daemon, Implementation, Implementation::Ours, Room, Server, wait_until};
+use support::{Address, Daemon, Implementation::Ours, Room, Server, wait_until};
 
 /// Bytes each way of a large exchange.
 const LARGE: u64 = 100 << 20;
@@ -310,92 +308,39 @@ fn a_web_server_that_dies_is_a_cut() {
     wait_until("the other end notices, too", || decrypt.log().contains("bytes"));
 }
 
+/// Cut by a web server that has no patience with silence, unless there are pings.
 #[test]
-fn a_certificate_is_read_again_at_sighup() {
-    if !have("a_certificate_is_read_again_at_sighup", &["openssl"]) {
+fn pings_keep_an_impatient_web_server_from_closing() {
+    if !have("pings_keep_an_impatient_web_server_from_closing", &["nginx", "openssl"]) {
         return;
     }
     let (room, target) = (Room::new(), Server::echo());
-    let live = Certificate::new(&room.path("live"));
-    // Renewed as Let's Encrypt does it: other files behind the same links.
-    let (old, new) = (Certificate::new(&room.path("old")), Certificate::new(&room.path("new")));
-    let show = |other: &Certificate| {
-        for (link, file) in [(&live.certificate, &other.certificate), (&live.key, &other.key)] {
-            std::fs::remove_file(link).expect("the last one");
-            std::os::unix::fs::symlink(file, link).expect("a link");
-        }
-    };
-    show(&old);
-    let mut daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), target.address())
-        .source_text("wss://127.0.0.1:0/")
-        .flags(&["--tls-cert", path(&live.certificate), "--tls-key", path(&live.key)])
+    let decrypt = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), target.address())
+        .flags(&["-w", "--ws-ping", "0"])
         .start();
-    let url = format!("wss://localhost:{}/", daemon.address().port());
-    let trusts = |authority: &Path| {
-        let mut command = Command::new(Ours.path(support::Program::Spipe));
-        command.args(["-t", &url, "-k"]).arg(room.key()).arg("--tls-ca").arg(authority);
-        let finished = run(without_proxies(&mut command), b"hello");
-        assert_eq!(finished.stdout, if finished.status.success() { &b"hello"[..] } else { b"" });
-        finished.status.success()
-    };
-    assert!(trusts(&old.authority) && !trusts(&new.authority));
-
-    // The new ones lie beside the old, where the sandbox lets it read.
-    std::fs::copy(&new.certificate, room.path("old/cert2.pem")).expect("copy");
-    std::fs::copy(&new.key, room.path("old/key2.pem")).expect("copy");
-    let renewed = Certificate {
-        certificate: room.path("old/cert2.pem"),
-        key: room.path("old/key2.pem"),
-        authority: new.authority.clone(),
-    };
-    show(&renewed);
-    daemon.signal(Signal::SIGHUP);
-    wait_until("the new certificate is shown", || trusts(&new.authority));
-    assert!(!trusts(&old.authority));
-
-    // What is none leaves the one there is.
-    std::fs::write(room.path("old/cert2.pem"), "nonsense").expect("write");
-    daemon.signal(Signal::SIGHUP);
-    wait_until("a warning", || daemon.log().contains(path(&live.certificate)));
-    assert!(trusts(&new.authority) && daemon.running(), "{}", daemon.log());
-}
-
-#[test]
-fn c_spiped_works_behind_websockify_which_pings() {
-    let test = "c_spiped_works_behind_websockify_which_pings";
-    if !have(test, &["websockify"]) || !support::peer::have_c(test) {
-        return;
-    }
-    let (room, target) = (Room::new(), Server::echo());
+    let address = Address::unused();
+    let config = format!(
+        "server {{ listen 127.0.0.1:{}; location / {{ proxy_pass http://127.0.0.1:{}; \
+         proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header \
+         Connection upgrade; proxy_read_timeout 1s; }} }}",
+        address.port(),
+        decrypt.address().port()
+    );
+    let _nginx = nginx(&room, &config, &[&address]);
     let any = Address::any_v4();
-    let decrypt =
-        Spiped::new(Implementation::C, Role::Decrypt, &room, &any, target.address()).start();
-    let bridge = Address::unused();
-    let mut command = Command::new(find("websockify").expect("looked for before"));
-    command.args(["--heartbeat", "1", "-v"]);
-    command.arg(format!("127.0.0.1:{}", bridge.port()));
-    command.arg(format!("127.0.0.1:{}", decrypt.address().port()));
-    let _websockify = Foreign::start("websockify", &mut command, &[&bridge]);
-
-    let url = format!("ws://127.0.0.1:{}/", bridge.port());
-    let encrypt = Spiped::new(Ours, Role::Encrypt, &room, &any, &any)
-        .target(&url)
-        .flags(&["--proxy", "none"])
-        .start();
-    let mut client = encrypt.address().connect().expect("connect");
-    echo_once(&mut client, b"hello");
-    // Longer than two of its pings; nothing relies on when they come.
-    std::thread::sleep(Duration::from_millis(2500));
-    let data: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
-    let mut writer = client.try_clone().expect("dup");
-    std::thread::scope(|scope| {
-        scope.spawn(|| writer.write_all(&data).expect("send"));
-        let mut back = vec![0; data.len()];
-        client.read_exact(&mut back).expect("all of it comes back");
-        assert!(back == data, "the echo differs");
-    });
-    try_echo(&mut client, b"and goes on").expect("an echo");
-    client.shutdown(std::net::Shutdown::Write).expect("shutdown");
-    assert_eq!(client.read(&mut [0; 1]).expect("an end, and no cut"), 0);
-    wait_until("both have ended", || encrypt.log().contains(": finished"));
+    let tunnel = |ping| {
+        let encrypt = Spiped::new(Ours, Role::Encrypt, &room, &any, &any)
+            .target(&format!("ws://127.0.0.1:{}/any/path", address.port()))
+            .flags(&["--proxy", "none", "--ws-ping", ping])
+            .start();
+        let mut client = encrypt.address().connect().expect("connect");
+        echo_once(&mut client, b"hello");
+        (encrypt, client)
+    };
+    let (_pinging, mut kept) = tunnel("0.2");
+    let (_silent, mut lost) = tunnel("0");
+    // nginx gives up the silent one, which has begun to be silent after the other.
+    let cut = lost.read(&mut [0; 1]).expect_err("no end, but a cut");
+    assert_eq!(cut.kind(), std::io::ErrorKind::ConnectionReset);
+    echo_once(&mut kept, b"still there");
 }

@@ -213,6 +213,10 @@ where
     if args.resolve_once && args.resolve_interval != DEFAULT_INTERVAL {
         return Err(Exit::usage(PROGRAM, "-R cannot be used with -r", &command()));
     }
+    let role = if args.role.encrypt { Role::Encrypt } else { Role::Decrypt };
+    // Before any of the addresses is shown: from here on -s has no password.
+    let web = args.server.check(args.client, role, &args.source, &args.tunnel.target);
+    let web = web.map_err(|error| Exit::usage(PROGRAM, &error, &command()))?;
     let is_unix = Address::parse(&args.source)
         .is_ok_and(|source| matches!(source.socket().form(), Form::Unix(_)));
     if args.reuse_port && (is_unix || args.source.starts_with(PREFIX)) {
@@ -226,9 +230,6 @@ where
         let what = "--reuse-port needs Linux or FreeBSD, which deal connections out; leave it out";
         return Err(Exit::usage(PROGRAM, what, &command()));
     }
-    let role = if args.role.encrypt { Role::Encrypt } else { Role::Decrypt };
-    let web = args.server.check(args.client, role, &args.source, &args.tunnel.target);
-    let web = web.map_err(|error| Exit::usage(PROGRAM, &error, &command()))?;
     Ok(Options {
         role,
         web,

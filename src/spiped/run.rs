@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use log::{Level, LevelFilter};
 use spiped_net::addr::Address;
-use spiped_net::dns::Refresher;
+use spiped_net::dns::{Follows, Refresher};
 use spiped_net::listener::{self, Listener};
 use spiped_net::signal::{self, Signal, Signals};
 use spiped_net::supervisor::Supervisor;
@@ -188,8 +188,8 @@ fn set_up(
         Role::Decrypt => "decrypting",
     };
     let route = checked.route;
-    let (_, hop) = route.first_hop();
-    let follow = options.resolve.filter(|_| hop.is_name());
+    let follow = options.resolve.map(|period| (period, route.names()));
+    let follow = follow.filter(|(_, names)| !names.is_empty());
     let needs = needs(follow.is_some(), options, &listeners, process.pidfile.as_ref());
 
     let mut event_loop = EventLoop::new(Settings {
@@ -225,12 +225,8 @@ fn set_up(
     if let Err(error) = process.logger.start_thread() {
         log::warn!("the log has no thread of its own: {error}");
     }
-    if let Some(period) = follow {
-        let refresher = Refresher::spawn(hop.clone(), period, event_loop.waker());
-        let refresher = refresher.map_err(|error| {
-            End::Failed(format!("cannot start the thread that looks up names: {error}"))
-        })?;
-        event_loop.follow(refresher);
+    if let Some((period, names)) = follow {
+        follow_names(&mut event_loop, period, names)?;
     }
     // Said when it is true in full: whoever reads it may send connections, and signals.
     bound.iter().for_each(|address| log::info!("listening on {address}"));
@@ -241,6 +237,21 @@ fn set_up(
     }
     event_loop.inform(process.supervisor.take());
     Ok(event_loop)
+}
+
+/// Looks names up again, each on a thread of its own.
+fn follow_names(
+    event_loop: &mut EventLoop,
+    period: Duration,
+    names: Vec<(Follows, Address)>,
+) -> Result<(), End> {
+    for (what, name) in names {
+        let refresher = Refresher::spawn(name, period, event_loop.waker()).map_err(|error| {
+            End::Failed(format!("cannot start the thread that looks up names: {error}"))
+        })?;
+        event_loop.follow(what, refresher);
+    }
+    Ok(())
 }
 
 /// What is still to be done in the sandbox: following the target's name, reading the certificate

@@ -19,6 +19,15 @@ use crate::addr::{Address, Endpoint, ResolveError};
 /// that nsswitch.conf names work with buffers of up to 64 KiB on it.
 const STACK_SIZE: usize = 512 * 1024;
 
+/// What the answers are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Follows {
+    /// What sockets are connected to: the target, or a proxy before it.
+    FirstHop,
+    /// Where a proxy is asked to connect to.
+    Destination,
+}
+
 /// Looks an address up again and again until dropped.
 ///
 /// Dropping it never waits: a thread inside getaddrinfo ends by itself when that returns.

@@ -26,7 +26,7 @@ use spiped_proto::{Config, Role};
 
 use crate::addr::Endpoint;
 use crate::connector::Route;
-use crate::dns::Refresher;
+use crate::dns::{Follows, Refresher};
 use crate::listener::Listener;
 use crate::rate::RateLimit;
 use crate::relay::{Context, EndReason, Pumped, Relay, Scratch, Shared};
@@ -79,7 +79,7 @@ pub struct EventLoop {
     places: Places,
     signals: Option<Signals>,
     supervisor: Option<Supervisor>,
-    refresher: Option<Refresher>,
+    refreshers: Vec<(Follows, Refresher)>,
     draining: bool,
     drain_timeout: Option<Duration>,
     /// When what is left of a drain is cut short.
@@ -134,7 +134,7 @@ impl EventLoop {
             places: Places::new(settings.role, settings.max_connections),
             signals: None,
             supervisor: None,
-            refresher: None,
+            refreshers: Vec::new(),
             draining: false,
             drain_timeout: settings.drain_timeout,
             drain_until: None,
@@ -181,9 +181,9 @@ impl EventLoop {
         Ok(self.signals.take())
     }
 
-    /// Takes new addresses of the target from this thread.
-    pub fn follow(&mut self, refresher: Refresher) {
-        self.refresher = Some(refresher);
+    /// Takes new addresses from this thread.
+    pub fn follow(&mut self, what: Follows, refresher: Refresher) {
+        self.refreshers.push((what, refresher));
     }
 
     /// Keeps this service manager informed.
@@ -403,12 +403,24 @@ impl EventLoop {
     }
 
     fn take_addresses(&mut self) {
-        if let Some(targets) = self.refresher.as_ref().and_then(Refresher::poll)
-            && *self.shared.route.targets != *targets
-        {
-            let list: Vec<String> = targets.iter().map(ToString::to_string).collect();
-            log::info!("the target's addresses are now {}", list.join(", "));
-            self.shared.route.targets = Arc::from(targets);
+        let route = &mut self.shared.route;
+        for (what, refresher) in &self.refreshers {
+            let Some(found) = refresher.poll() else { continue };
+            match (what, &mut route.opening.via) {
+                (Follows::Destination, Some(via)) => {
+                    if Arc::make_mut(via).redirect(&found) {
+                        log::info!("the proxy is now asked for {}", via.destination);
+                    }
+                }
+                (Follows::Destination, None) => {}
+                (Follows::FirstHop, via) if *route.targets != *found => {
+                    let whose = if via.is_some() { "proxy" } else { "target" };
+                    let list: Vec<String> = found.iter().map(ToString::to_string).collect();
+                    log::info!("the {whose}'s addresses are now {}", list.join(", "));
+                    route.targets = Arc::from(found);
+                }
+                (Follows::FirstHop, _) => {}
+            }
         }
     }
 

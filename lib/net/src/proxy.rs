@@ -19,7 +19,7 @@ use std::fmt;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::addr::url::{self, Authority};
-use crate::addr::{Address, Credentials};
+use crate::addr::{Address, Credentials, Endpoint};
 
 use connect::Connect;
 use socks::Socks;
@@ -153,6 +153,17 @@ pub struct Via {
     pub proxy: Proxy,
     /// The destination.
     pub destination: Destination,
+}
+
+impl Via {
+    /// Takes the first of the addresses that were found for the destination, if it is another one:
+    /// a proxy cannot be asked for several at a time.
+    pub(crate) fn redirect(&mut self, found: &[Endpoint]) -> bool {
+        let Some(first) = Destination::first_of(found) else { return false };
+        let other = first != self.destination;
+        self.destination = first;
+        other
+    }
 }
 
 /// Why a proxy does not let us through: one line, printable whatever the proxy has sent.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use dns_lookup::{AddrInfoHints, getaddrinfo};
 use nix::libc;
 
-use crate::addr::{Address, Form};
+use crate::addr::{Address, Endpoint, Form};
 
 /// Bytes of the longest host that SOCKS5 can name.
 const MAX_HOST: usize = 255;
@@ -42,6 +42,15 @@ impl Destination {
                 Err("a UNIX socket is nothing that a proxy could reach".to_owned())
             }
         }
+    }
+
+    /// The first of the addresses of a name that was looked up here.
+    #[must_use]
+    pub fn first_of(found: &[Endpoint]) -> Option<Self> {
+        found.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tcp(ip) => Some(Self::Ip(*ip)),
+            Endpoint::Unix(_) => None,
+        })
     }
 
     fn named(host: &str, service: &str) -> Result<Self, String> {
