@@ -105,34 +105,41 @@ fn store(limbs: &mut Limbs, vectors: [__m512i; VECTORS]) {
 }
 
 /// out = a * b / R modulo p, below 2p if a and b are.
+///
+/// Each step needs the lowest limb of the one before, so what a step takes is the time of the
+/// instructions from limb to limb. These are kept few: a multiple of p is found and added, the limbs
+/// move down, one addition. All else is added up beside it, ahead of time.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn multiply(out: &mut Limbs, a: &Limbs, b: &Limbs, modulus: &Limbs) {
     let (a, p) = (load(a), load(modulus));
     let zero = _mm512_setzero_si512();
     let mut sum = [zero; VECTORS];
-    for limb in &b.0 {
-        let b = _mm512_set1_epi64(*limb as i64);
-        for j in 0..VECTORS {
-            sum[j] = _mm512_madd52lo_epu64(sum[j], a[j], b);
-        }
+    let mut b_here = _mm512_set1_epi64(b.0[0] as i64);
+    for j in 0..VECTORS {
+        sum[j] = _mm512_madd52lo_epu64(zero, a[j], b_here);
+    }
+    for limb in b.0[1..].iter().chain(&[0]) {
+        let b_next = _mm512_set1_epi64(*limb as i64);
         // p is -1 modulo 2^52, so the multiple of p that clears the lowest limb is that limb; the
         // instruction looks at its lowest 52 bits only.
         let m = _mm512_broadcastq_epi64(_mm512_castsi512_si128(sum[0]));
+        // What the next step finds: the high halves of this one's products, which belong one limb
+        // up, where the limbs will have come from, and the low halves of its own.
+        let mut beside = [zero; VECTORS];
         for j in 0..VECTORS {
+            beside[j] = _mm512_madd52hi_epu64(zero, a[j], b_here);
+            beside[j] = _mm512_madd52lo_epu64(beside[j], a[j], b_next);
+            beside[j] = _mm512_madd52hi_epu64(beside[j], p[j], m);
             sum[j] = _mm512_madd52lo_epu64(sum[j], p[j], m);
         }
         // Divide by 2^52: every limb moves down by one, and the lowest leaves its carry behind.
         let carry = _mm512_maskz_srli_epi64::<{ LIMB_BITS as u32 }>(1, sum[0]);
+        beside[0] = _mm512_add_epi64(beside[0], carry);
         for j in 0..VECTORS {
             let above = if j + 1 < VECTORS { sum[j + 1] } else { zero };
-            sum[j] = _mm512_alignr_epi64::<1>(above, sum[j]);
+            sum[j] = _mm512_add_epi64(_mm512_alignr_epi64::<1>(above, sum[j]), beside[j]);
         }
-        sum[0] = _mm512_add_epi64(sum[0], carry);
-        // The high halves belong one limb up, which is where the limbs have just come from.
-        for j in 0..VECTORS {
-            sum[j] = _mm512_madd52hi_epu64(sum[j], a[j], b);
-            sum[j] = _mm512_madd52hi_epu64(sum[j], p[j], m);
-        }
+        b_here = b_next;
     }
     store(out, carried(sum));
 }
