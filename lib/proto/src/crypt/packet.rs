@@ -53,18 +53,21 @@ struct Direction {
     next: u64,
 }
 
+type Keystream<'a> = StreamCipherCoreWrapper<CtrCore<&'a Aes256Enc, Ctr64BE>>;
+
 impl Direction {
     fn new((cipher_key, mac_key): (&[u8; 32], &[u8; 32])) -> Box<Self> {
         let cipher = Aes256Enc::new(cipher_key.into());
         Box::new(Self { cipher, mac: HmacKey::new(mac_key), next: 0 })
     }
 
-    /// AES-256-CTR over one body; the counter block is be64(packet number) || be64(block number).
-    fn apply_keystream(&self, number: u64, body: &mut [u8]) {
+    /// The key stream of one body: AES-256-CTR, whose counter block is be64(packet number) ||
+    /// be64(block number).
+    fn keystream(&self, number: u64) -> Keystream<'_> {
         let mut iv = [0; 16];
         iv[..8].copy_from_slice(&number.to_be_bytes());
         let core = CtrCore::<&Aes256Enc, Ctr64BE>::inner_iv_init(&self.cipher, &iv.into());
-        StreamCipherCoreWrapper::from_core(core).apply_keystream(body);
+        StreamCipherCoreWrapper::from_core(core)
     }
 
     /// HMAC-SHA256(H, body || be64(packet number)) for packets that follow each other, the first of
@@ -113,11 +116,13 @@ impl Sealer {
             let start = out.len();
             for (chunk, number) in run.chunks(PACKET_DATA_LEN).zip(self.0.next..) {
                 let start = out.len();
-                out.extend_from_slice(chunk);
-                out.resize(start + PACKET_DATA_LEN, 0);
-                out.extend_from_slice(&(chunk.len() as u32).to_be_bytes());
-                self.0.apply_keystream(number, &mut out[start..]);
-                out.extend_from_slice(&[0; MAC_LEN]);
+                out.resize(start + PACKET_LEN, 0);
+                let body = &mut out[start..start + PACKET_BODY_LEN];
+                body[PACKET_DATA_LEN..].copy_from_slice(&(chunk.len() as u32).to_be_bytes());
+                let (data, rest) = body.split_at_mut(chunk.len());
+                let mut keystream = self.0.keystream(number);
+                keystream.apply_keystream_b2b(chunk, data);
+                keystream.apply_keystream(rest);
             }
             let (packets, _) = out[start..].as_chunks_mut::<PACKET_LEN>();
             let tags = self.0.tags(packets);
@@ -177,8 +182,9 @@ impl Opener {
             return Err(PacketError::BadTag);
         }
         let start = out.len();
-        out.extend_from_slice(body);
-        self.0.apply_keystream(self.0.next, &mut out[start..]);
+        out.resize(start + PACKET_BODY_LEN, 0);
+        let mut keystream = self.0.keystream(self.0.next);
+        keystream.apply_keystream_b2b(body, &mut out[start..]);
         let length = out.last_chunk::<LENGTH_LEN>().expect("a body ends with its length");
         let length = u32::from_be_bytes(*length) as usize;
         if length == 0 || length > PACKET_DATA_LEN {
@@ -246,7 +252,7 @@ mod tests {
             let direction = Direction::new(KEYS);
             let mut packet = vec![0; PACKET_DATA_LEN];
             packet.extend_from_slice(&length.to_be_bytes());
-            direction.apply_keystream(0, &mut packet);
+            direction.keystream(0).apply_keystream(&mut packet);
             packet.extend_from_slice(&[0; MAC_LEN]);
             let tag = direction.tags(packet.as_chunks().0)[0];
             packet[PACKET_BODY_LEN..].copy_from_slice(&tag);
@@ -263,14 +269,14 @@ mod tests {
         // known as DC95C078A2408989AD48A21492842087.
         let direction = Direction::new((&[0; 32], &[0; 32]));
         let mut block = [0; 16];
-        direction.apply_keystream(0, &mut block);
+        direction.keystream(0).apply_keystream(&mut block);
         assert_eq!(hex::encode(block), "dc95c078a2408989ad48a21492842087");
     }
 
     #[test]
     fn the_cipher_and_mode_are_sp_800_38as() {
         // Section F.5.5, CTR-AES256.Encrypt, all blocks. Its counter starts where none of ours does, so this
-        // goes around `apply_keystream`; the test above goes through it.
+        // goes around `keystream`; the test above goes through it.
         let mut key = [0; 32];
         let hex_key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
         hex::decode_to_slice(hex_key, &mut key).unwrap();
