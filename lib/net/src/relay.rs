@@ -28,7 +28,7 @@ use idle::Idle;
 pub use reason::{EndReason, FailedHandshake};
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
-const READS_PER_TURN: usize = 4;
+const READS_PER_TURN: usize = 2;
 
 /// What is to be done after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
