@@ -208,7 +208,7 @@ fn is_pause(error: &io::Error) -> bool {
     is_shortage(error) || error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Starts one attempt; true if it has succeeded at once, as with UNIX sockets.
+/// Starts one attempt; true if it has succeeded at once, as on one's own host.
 fn start(
     endpoint: &Endpoint,
     bind: &[Endpoint],
@@ -222,7 +222,10 @@ fn start(
     bind_socket(&socket, domain, bind)?;
     let at_once = match socket.connect(&address) {
         Ok(()) => true,
-        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => false,
+        // On one's own host it may be done already, which then needs no event.
+        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => {
+            outcome(&socket).transpose()?.is_some()
+        }
         Err(error) => return Err(error),
     };
     transport::register(&socket, registry, token)?;
@@ -270,14 +273,13 @@ fn bind_socket(socket: &Socket, domain: Domain, bind: &[Endpoint]) -> io::Result
 
 /// How an attempt under way has ended, if it has.
 fn outcome(socket: &Socket) -> Option<io::Result<()>> {
-    match socket.take_error() {
-        Ok(Some(error)) | Err(error) => return Some(Err(error)),
-        Ok(None) => {}
-    }
     // POSIX: a socket that is not connected has no peer.
     match socket.peer_addr() {
         Ok(_) => Some(Ok(())),
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => match socket.take_error() {
+            Ok(None) => None,
+            Ok(Some(error)) | Err(error) => Some(Err(error)),
+        },
         Err(error) => Some(Err(error)),
     }
 }

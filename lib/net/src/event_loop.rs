@@ -155,6 +155,9 @@ impl EventLoop {
     ///
     /// If one cannot be registered, or there are too many.
     pub fn listen(&mut self, listeners: Vec<Listener>) -> io::Result<()> {
+        for listener in &listeners {
+            listener.tune(self.shared.keepalive, self.shared.ack_timeout);
+        }
         self.gate.add(listeners, self.poll.registry())
     }
 

@@ -23,6 +23,7 @@ use socket2::{Protocol, SockAddr, Socket, Type};
 
 use crate::addr::Endpoint;
 use crate::limits::is_shortage;
+use crate::transport;
 use error::Problem;
 use socket_file::SocketFile;
 
@@ -203,6 +204,13 @@ impl Listener {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         self.file.as_ref().map(SocketFile::path)
+    }
+
+    /// Sets the options of the connections to come: once here is cheaper than each time there.
+    pub(crate) fn tune(&self, keepalive: bool, ack_timeout: Option<Duration>) {
+        if matches!(self.local, Endpoint::Tcp(_)) {
+            transport::tune(&self.socket, keepalive, ack_timeout);
+        }
     }
 
     /// Takes the next connection, if there is one. Never blocks.

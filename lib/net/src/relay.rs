@@ -20,7 +20,7 @@ use spiped_proto::{Authenticated, Conn, Entropy, Event, Heard, Input, Role, Side
 use crate::addr::Endpoint;
 use crate::connector::{Connector, Progress};
 use crate::event_loop::Purpose;
-use crate::transport::Transport;
+use crate::transport::{ACCEPTED_TAKE_AFTER_LISTENER, Transport};
 use closing::Closing;
 pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
@@ -79,7 +79,9 @@ impl Relay {
             Role::Encrypt => Side::Plain,
             Role::Decrypt => Side::Encrypted,
         };
-        accepted.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
+        if !ACCEPTED_TAKE_AFTER_LISTENER {
+            accepted.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
+        }
         if let Err(error) = accepted.register(ctx.registry, ctx.token(side)) {
             accepted.abort(); // it must not look like a clean end
             return Err(error);

@@ -26,7 +26,7 @@ use socket2::Socket;
 use crate::addr::Endpoint;
 use crate::web::WebServer;
 use socket::Stream;
-pub(crate) use socket::register;
+pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, register, tune};
 use web::Web;
 
 /// A connected, non-blocking byte stream.

@@ -52,18 +52,9 @@ impl Stream {
         register(&self.socket, registry, token)
     }
 
-    /// As C spiped does, failures are of no consequence: the stream works without.
     pub(super) fn tune(&self, keepalive: bool, ack_timeout: Option<Duration>) {
-        if self.kind != Kind::Tcp {
-            return;
-        }
-        let _ = self.socket.set_tcp_nodelay(true);
-        let _ = self.socket.set_keepalive(keepalive);
-        // This one was asked for, so it has to be said.
-        if let Some(limit) = ack_timeout
-            && let Err(error) = queue::set_ack_timeout(&self.socket, limit)
-        {
-            log::warn!("--ack-timeout cannot be set on a connection: {error}");
+        if self.kind == Kind::Tcp {
+            tune(&self.socket, keepalive, ack_timeout);
         }
     }
 
@@ -198,6 +189,24 @@ pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io
     let both = both | Interest::PRIORITY;
     registry.register(&mut SourceFd(&socket.as_raw_fd()), token, both)
 }
+
+/// Sets the options that every TCP connection has; on a listener, those of the connections that it
+/// accepts, where they take after it ([`ACCEPTED_TAKE_AFTER_LISTENER`]).
+///
+/// As C spiped does, failures are of no consequence: the stream works without.
+pub(crate) fn tune(socket: &Socket, keepalive: bool, ack_timeout: Option<Duration>) {
+    let _ = socket.set_tcp_nodelay(true);
+    let _ = socket.set_keepalive(keepalive);
+    // This one was asked for, so it has to be said.
+    if let Some(limit) = ack_timeout
+        && let Err(error) = queue::set_ack_timeout(socket, limit)
+    {
+        log::warn!("--ack-timeout cannot be set on a connection: {error}");
+    }
+}
+
+/// Whether accepted connections have the listener's options from the start. POSIX leaves it open.
+pub(crate) const ACCEPTED_TAKE_AFTER_LISTENER: bool = cfg!(target_os = "linux");
 
 #[cfg(target_os = "linux")]
 mod queue {
