@@ -19,7 +19,7 @@ UNITS = dist/systemd/spiped@.service dist/systemd/spiped@.socket
 COMPLETIONS = dist/completions
 PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
-.PHONY: all install uninstall check test hostile soak demo bench timing asan fuzz-smoke crates completions clean
+.PHONY: all install uninstall check test coverage hostile soak demo bench timing asan fuzz-smoke crates completions clean
 
 all:
 	$(CARGO) build --release --locked
@@ -65,6 +65,10 @@ check:
 test:
 	sh tests/fetch-c-spiped.sh
 	$(CARGO) test --workspace --locked
+
+# Which lines the tests run, file by file; takes as long as `make test`, and builds a tool first.
+coverage:
+	tests/coverage
 
 # Every trick of a hostile peer, on ours and on C spiped, and what came of it: into DESIGN.md.
 hostile: all

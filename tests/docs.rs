@@ -1,5 +1,6 @@
-//! Documents that cannot drift: options in --help are those of the manual pages, and the code
-//! layout in README.md is that of the tree. Completions are checked in completions.rs.
+//! Documents that cannot drift: options in --help are those of the manual pages, the code layout in
+//! README.md is that of the tree, and the tests that SECURITY.md names exist. Completions are checked
+//! in completions.rs.
 //!
 //! It owns facts that are written down twice. Next: nothing; this is the last one.
 
@@ -140,6 +141,47 @@ fn paths_in_the_readme_exist() {
         let slash = path.ends_with('/');
         assert_eq!(slash, root().join(path).is_dir(), "{path}: a directory ends with a slash");
     }
+}
+
+/// All sources below a directory, as one text.
+fn sources(dir: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(dir).expect("a directory of the project") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("target") {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("UTF-8"));
+        }
+    }
+}
+
+/// What SECURITY.md says of tests: each name is that of a function, and each file is there.
+#[test]
+fn tests_that_security_md_names_exist() {
+    let mut code = String::new();
+    ["src", "lib", "tests"].iter().for_each(|dir| sources(&root().join(dir), &mut code));
+    let security = read("SECURITY.md");
+    // Every second piece between backquotes is inside of them.
+    let quoted: Vec<&str> = security.split('`').skip(1).step_by(2).collect();
+    let is_name = |word: &&&str| {
+        word.contains('_')
+            && word.chars().all(|c| c.is_ascii_lowercase() || "_0123456789".contains(c))
+    };
+    let names: Vec<_> = quoted.iter().filter(is_name).collect();
+    assert!(names.len() > 30, "the names are not understood: {names:?}");
+    for name in names {
+        let test = format!("#[test]\nfn {name}()");
+        let inner = format!("#[test]\n    fn {name}()");
+        let deeper = format!("#[test]\n        fn {name}()");
+        let found = [test, inner, deeper].iter().any(|test| code.contains(test.as_str()));
+        assert!(found, "SECURITY.md names {name}, which is no test");
+    }
+    for file in quoted.iter().filter(|word| word.ends_with(".rs")) {
+        let places = [root().join("tests").join(file), root().join(file)];
+        assert!(places.iter().any(|place| place.exists()), "SECURITY.md names {file}");
+    }
+    let tricks = format!("{} tricks each", hostile_tester::TRICKS.len());
+    assert!(security.contains(&tricks), "SECURITY.md does not say {tricks:?}");
 }
 
 /// True if the layout names `path`, or something in it.

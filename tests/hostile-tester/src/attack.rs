@@ -14,11 +14,8 @@ use crate::tricks::{GOOD, Trick};
 
 /// What an honest peer says.
 const HONEST: &[u8] = b"honest";
-/// The daemon's `-o` where it is waited for, in seconds.
-const SHORT: u32 = 1;
-/// ... and where it must not be in the way.
-const LONG: u32 = 60;
-/// What the daemon has not ended by then, it has left open. Many times [`SHORT`].
+/// What the daemon has not ended by then, it has left open. Much more than its `-o` where that is
+/// waited for.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A trick that is being played.
@@ -237,7 +234,7 @@ impl Attack<'_> {
 ///
 /// If the subject cannot be started or met at all.
 pub fn play(subject: &Subject, role: Role, trick: &Trick) -> io::Result<Outcome> {
-    let stage = Stage::new(subject, role, if trick.waits { SHORT } else { LONG })?;
+    let stage = Stage::new(subject, role, trick.timeout)?;
     let mut attack = Attack { stage: &stage, socket: None, read: 0 };
     let fault = match (trick.play)(&mut attack) {
         // That the daemon ends the connection is what most tricks come to.

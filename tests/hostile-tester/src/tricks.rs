@@ -39,8 +39,8 @@ pub struct Trick {
     pub name: &'static str,
     /// The side that can do so; none if both can.
     pub only: Option<Side>,
-    /// Whether it waits for the daemon's `-o` to pass.
-    pub waits: bool,
+    /// The daemon's `-o`, in seconds.
+    pub timeout: u32,
     /// Does it.
     pub play: fn(&mut Attack<'_>) -> io::Result<()>,
     /// What is due.
@@ -75,12 +75,18 @@ impl Trick {
 
 /// A trick that both sides can play, and that waits for nothing.
 const fn trick(name: &'static str, due: Due, play: fn(&mut Attack<'_>) -> io::Result<()>) -> Trick {
-    Trick { name, only: None, waits: false, play, due }
+    // Not in the way, however busy the machine is.
+    Trick { name, only: None, timeout: 60, play, due }
 }
 
 /// A trick that waits for the daemon's `-o` to pass.
 const fn slow(name: &'static str, due: Due, play: fn(&mut Attack<'_>) -> io::Result<()>) -> Trick {
-    Trick { waits: true, ..trick(name, due, play) }
+    Trick { timeout: 1, ..trick(name, due, play) }
+}
+
+/// A trick that sees the daemon's `-o` pass and is left in peace, once the handshake is done in time.
+const fn left(name: &'static str, due: End, play: fn(&mut Attack<'_>) -> io::Result<()>) -> Trick {
+    Trick { timeout: 5, ..trick(name, Due::Left(due), play) }
 }
 
 /// All tricks: the honest ones, those of strangers, those of holders of the key.
@@ -143,10 +149,10 @@ pub const TRICKS: &[Trick] = &[
     trick("y = p", Due::Nothing, |attack| too_large(attack, near_prime(0))),
     trick("y = p + 1", Due::Nothing, |attack| too_large(attack, near_prime(1))),
     trick("y = 2^2048 - 1", Due::Nothing, |attack| too_large(attack, [0xff; 256])),
-    slow("silence after the handshake", Due::Left(End::Finished), |attack| {
+    left("silence after the handshake", End::Finished, |attack| {
         attack.let_in(Secrecy::None).map(drop)
     }),
-    slow("half a packet, then silence", Due::Left(End::Reset), |attack| {
+    left("half a packet, then silence", End::Reset, |attack| {
         let mut raw = attack.let_in(Secrecy::None)?;
         let packet = raw.sealing.seal(GOOD);
         raw.socket.write_all(&packet[..PACKET / 2])
