@@ -198,3 +198,29 @@ fn waiting_for_a_place_has_an_end() {
     assert_eq!(first.receive_exactly(3).expect("an echo"), b"one");
     assert!(daemon.running());
 }
+
+/// What health checks do, of ours and of load balancers. Whoever has said something is told of.
+#[test]
+fn who_goes_without_a_word_is_no_line_in_the_log() {
+    let (room, server) = (Room::new(), Server::echo());
+    for (flags, line) in [(&[][..], false), (&["--log-level", "debug"][..], true)] {
+        let daemon = decrypting(&room, server.address(), flags);
+        let mut silent = connect_from(STRANGER, &daemon);
+        silent.read_exact(&mut [0; 32]).expect("a nonce");
+        drop(silent);
+        let mut reset = connect_from(STRANGER, &daemon);
+        reset.read_exact(&mut [0; 32]).expect("a nonce");
+        support::address::reset(reset);
+        let mut talker = connect_from(FRIEND, &daemon);
+        talker.write_all(b"hello, is this a web server?").expect("write");
+        drop(talker);
+        wait_until("who has talked is told of", || daemon.log().contains(&FRIEND.to_string()));
+        if line {
+            let ended = || daemon.log().matches(&STRANGER.to_string()).count() == 4;
+            wait_until("the beginnings and ends of the silent ones", ended);
+        } else {
+            serve_friend(&room, &daemon);
+            assert!(!daemon.log().contains(&STRANGER.to_string()), "{}", daemon.log());
+        }
+    }
+}

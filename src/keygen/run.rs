@@ -49,7 +49,10 @@ pub fn main() -> ExitCode {
 fn run(task: &Task) -> Result<(), String> {
     match task {
         Task::Make(destination) => hand_out(&random()?, destination),
-        Task::Convert(yaml, destination) => hand_out(&convert(yaml)?, destination),
+        Task::Convert(yaml, destination) => {
+            let key = convert(yaml).map_err(|problem| format!("--from-yaml {problem}"))?;
+            hand_out(&key, destination)
+        }
         Task::Fingerprint(source) => {
             let key = key::read_for("--fingerprint", source)?;
             print(&mut io::stdout(), &fingerprint(&key))
@@ -82,10 +85,10 @@ pub fn convert(source: &KeySource) -> Result<Secret<KEY_LEN>, String> {
     };
     let (text, length) = opened
         .and_then(|file| read_yaml(&file))
-        .map_err(|error| format!("--from-yaml {name}: cannot be read: {error}"))?;
+        .map_err(|error| format!("{name}: cannot be read: {error}"))?;
     let key = yaml::parse(&text.expose()[..length]);
     spiped_proto::wipe_stack();
-    key.map_err(|problem| format!("--from-yaml {name}: {problem}"))
+    key.map_err(|problem| format!("{name}: {problem}"))
 }
 
 /// As much of the file as a key may have, and a byte more, which then is no line of it.

@@ -330,6 +330,8 @@ impl EventLoop {
         self.places.leave(slot);
         if relay.is_authenticated() {
             log::info!("{}", relay.summary(now));
+        } else if relay.reason().is_silent_visit() {
+            log::debug!("{}", relay.summary(now));
         } else if let Some(suppressed) = self.strangers.admit(now) {
             say_suppressed(suppressed);
             log::info!("{}", relay.summary(now));

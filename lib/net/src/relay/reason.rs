@@ -66,6 +66,18 @@ impl EndReason {
         matches!(self, Self::Carrier(..))
     }
 
+    /// Whether somebody came to the decrypting side and went without a word: whoever watches over
+    /// us does so again and again, and it is not worth a line.
+    pub(crate) fn is_silent_visit(&self) -> bool {
+        use CloseReason::{EndInHandshake, FailedInHandshake};
+        let Self::Handshake(failed) = self else { return false };
+        let went = matches!(
+            failed.reason,
+            EndInHandshake | FailedInHandshake(io::ErrorKind::ConnectionReset)
+        );
+        went && failed.role == Role::Decrypt && failed.heard == Heard::Nothing
+    }
+
     /// Whether all came to its end that was wanted: both streams, with every byte handed over, or
     /// the handshake.
     #[must_use]

@@ -1,0 +1,142 @@
+//! Whether the pipe of this container works, as HEALTHCHECK asks.
+//!
+//! Owns finding the daemon and asking its `spiped -d`, here or at the other end, for the nonce that
+//! each connection begins with: whoever sends one accepts connections and works. Refuses to say
+//! anything there: the daemon's target is not touched, and a visit without a word is logged at level
+//! debug only. This is the last of the files.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Socket, Type};
+use spiped_net::addr::{Address, Endpoint, Form};
+use spiped_programs::spiped::args::{self, Options};
+use spiped_proto::Role;
+use spiped_proto::wire::NONCE_LEN;
+
+/// How long one address may take to connect, and then to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Asks; what there is to say about it.
+///
+/// # Errors
+///
+/// One line: who does not answer, and why.
+pub(crate) fn check() -> Result<String, String> {
+    let options = daemon(Path::new("/proc")).ok_or("no spiped runs in this container")?;
+    ask(&options)
+}
+
+/// The options of the spiped that runs here: process 1, unless something else was put before it.
+fn daemon(proc: &Path) -> Option<Options> {
+    let mut pids: Vec<u32> = fs::read_dir(proc)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids.into_iter().find_map(|pid| {
+        // Who has ended meanwhile is not who we look for.
+        let line = fs::read(proc.join(pid.to_string()).join("cmdline")).ok()?;
+        options_of(&line)
+    })
+}
+
+fn options_of(line: &[u8]) -> Option<Options> {
+    let words = line.strip_suffix(b"\0")?.split(|&byte| byte == 0);
+    let words: Vec<OsString> = words.map(|word| OsString::from_vec(word.to_vec())).collect();
+    let program = Path::new(words.first()?).file_name()?;
+    (program == OsStr::new("spiped")).then(|| args::parse_from(words).ok()).flatten()
+}
+
+/// Asks the decrypting end of the pipe.
+fn ask(options: &Options) -> Result<String, String> {
+    let text = match options.role {
+        Role::Decrypt => &options.source,
+        Role::Encrypt => &options.target,
+    };
+    let address = Address::parse(text).map_err(|error| error.to_string())?;
+    if let Form::Web(_) = address.form() {
+        return Ok(format!("spiped runs; {text} is a WebSocket and was not asked"));
+    }
+    let endpoints = address.resolve().map_err(|error| error.to_string())?;
+    let mut problem = String::new();
+    for endpoint in endpoints {
+        match nonce_of(&endpoint) {
+            Ok(()) => return Ok(format!("spiped -d at {endpoint} answers")),
+            Err(error) => problem = format!("spiped -d at {endpoint} does not answer: {error}"),
+        }
+    }
+    Err(problem)
+}
+
+fn nonce_of(endpoint: &Endpoint) -> io::Result<()> {
+    let mut socket = Socket::new(endpoint.domain(), Type::STREAM, None)?;
+    socket.connect_timeout(&endpoint.to_sockaddr()?, PATIENCE)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.read_exact(&mut [0; NONCE_LEN])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    fn line(words: &[&str]) -> Vec<u8> {
+        words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect()
+    }
+
+    #[test]
+    fn the_daemon_is_found_behind_an_init() {
+        let proc = tempfile::tempdir().unwrap();
+        let add = |pid: &str, words: &[&str]| {
+            fs::create_dir(proc.path().join(pid)).unwrap();
+            fs::write(proc.path().join(pid).join("cmdline"), line(words)).unwrap();
+        };
+        add("1", &["/sbin/docker-init", "--", "spiped-container", "-d"]);
+        add("9", &["spiped-container", "health"]);
+        assert_eq!(daemon(proc.path()), None);
+        add("7", &["/usr/bin/spiped", "-F", "-d", "-s", "/a", "-t", "/b", "-k", "-"]);
+        fs::create_dir(proc.path().join("sys")).unwrap();
+        fs::create_dir(proc.path().join("2")).unwrap(); // ended while we looked
+        let options = daemon(proc.path()).unwrap();
+        assert_eq!((options.role, options.source.as_str()), (Role::Decrypt, "/a"));
+    }
+
+    /// A server that sends so many bytes to whoever comes, and goes away.
+    fn server(bytes: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                stream.unwrap().write_all(&vec![7; bytes]).unwrap();
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn the_decrypting_end_is_asked_for_its_nonce() {
+        let options = |role, source: &str| {
+            let words = line(&["spiped", role, "-s", source, "-t", "/nowhere", "-k", "k"]);
+            options_of(&words).unwrap()
+        };
+        let ask = |role, source, target: &str| {
+            super::ask(&Options { target: target.to_owned(), ..options(role, source) })
+        };
+        let (good, bad) = (server(32), server(31));
+        let answers = ask("-d", &good, "/nowhere").unwrap();
+        assert_eq!(answers, format!("spiped -d at {good} answers"));
+        assert_eq!(ask("-e", "/nowhere", &good).unwrap(), answers);
+        let error = ask("-d", &bad, "/nowhere").unwrap_err();
+        assert!(error.starts_with(&format!("spiped -d at {bad} does not answer: ")), "{error}");
+        assert!(ask("-d", "/nowhere", &good).unwrap_err().contains("/nowhere does not answer"));
+        assert!(ask("-e", "/nowhere", "ws://host/").unwrap().contains("was not asked"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Entry point of the container image: there is no shell in it.
+//!
+//! Owns the order: what is asked for (`plan.rs`), the key (`key.rs`), and then to become the program
+//! that does it, so that signals reach it as process 1 and its exit status is the container's.
+//! Whether a container is healthy is `health.rs`. Refuses to stay in between.
+
+mod health;
+mod key;
+mod plan;
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+use key::Key;
+use plan::{Daemon, Plan, Task, Variables};
+
+/// What messages begin with: users know no program of ours but the image.
+const PROGRAM: &str = "spiped-container";
+
+fn main() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let task = match Plan::make(&words, &Variables::from_env()) {
+        Ok(task) => task,
+        Err(reason) => return fail(&reason, 1),
+    };
+    match task {
+        Task::Help => match io::stdout().write_all(plan::HELP.as_bytes()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE, // nobody reads it
+        },
+        Task::Keygen(file) => match key::generate(Path::new("/"), file) {
+            Ok(fingerprint) => {
+                println!("{}\n{fingerprint}", file.path());
+                ExitCode::SUCCESS
+            }
+            Err(reason) => fail(&reason, 1),
+        },
+        Task::Health => match health::check() {
+            Ok(said) => {
+                println!("{said}");
+                ExitCode::SUCCESS
+            }
+            // Engines know 0 and 1.
+            Err(reason) => fail(&reason, 1),
+        },
+        Task::Daemon(daemon) => become_daemon(daemon),
+        Task::Other(words) => {
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]);
+            become_program(command)
+        }
+    }
+}
+
+/// Becomes spiped, with a key.
+fn become_daemon(daemon: Daemon) -> ExitCode {
+    let mut command = Command::new("spiped");
+    command.args(daemon.arguments);
+    if let Some(filters) = daemon.log_filters {
+        command.env("RUST_LOG", filters);
+    }
+    if let Some(wanted) = daemon.key {
+        match key::find(Path::new("/"), wanted).and_then(|key| add_key(&mut command, key)) {
+            Ok(()) => {}
+            Err(reason) => return fail(&reason, 1),
+        }
+    }
+    become_program(command)
+}
+
+/// Adds `-k`; a key that was converted comes by standard input, so that it is never in a file.
+fn add_key(command: &mut Command, key: Key) -> Result<(), String> {
+    command.arg("-k");
+    match key {
+        Key::File(path) => command.arg(path),
+        Key::Converted(key) => {
+            let pass = || -> io::Result<OwnedFd> {
+                let (reader, mut writer) = io::pipe()?;
+                writer.write_all(key.expose())?; // far less than a pipe holds
+                Ok(reader.into())
+            };
+            let reader = pass().map_err(|error| format!("the key cannot be passed on: {error}"))?;
+            command.arg("-").stdin(Stdio::from(reader))
+        }
+    };
+    Ok(())
+}
+
+/// Becomes another program, or says why not, with the status that a shell would have.
+fn become_program(mut command: Command) -> ExitCode {
+    let error = command.exec();
+    let name = command.get_program().to_string_lossy();
+    match error.kind() {
+        ErrorKind::NotFound => {
+            let known = "there are spiped, spipe and spiped-keygen, and the commands of help";
+            fail(&format!("{name:?}: there is no such program in this image; {known}"), 127)
+        }
+        _ => fail(&format!("{name:?} cannot be run: {error}"), 126),
+    }
+}
+
+fn fail(reason: &str, status: u8) -> ExitCode {
+    eprintln!("{PROGRAM}: {reason}");
+    ExitCode::from(status)
+}
