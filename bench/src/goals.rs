@@ -22,8 +22,8 @@ impl Verdict {
     }
 }
 
-/// The goal that belongs beside this peer's figure: in our line the one about the figure itself, in
-/// another's line the one about the ratio to it.
+/// The goal that belongs beside this peer's figure: in a line of ours the one about the figure
+/// itself, in another's line the one about the ratio to it.
 pub(crate) fn verdict(
     result: &RowResult,
     point: &PointResult,
@@ -31,9 +31,9 @@ pub(crate) fn verdict(
     figure: usize,
 ) -> Option<Verdict> {
     let goals = &result.row.figures[figure];
-    if peer.kind == Kind::Ours {
-        let (bound, sorted) = goals.own_goal().zip(peer.figure(figure))?;
-        return Some(Verdict { bound, reached: sorted.median() });
+    let own = if peer.kind == Kind::Ours { goals.own_goal() } else { goals.goal_of(peer.kind) };
+    if let Some(bound) = own {
+        return Some(Verdict { bound, reached: peer.figure(figure)?.median() });
     }
     let (bound, reached) = goals.goal_against(peer.kind).zip(point.ratio(peer, figure))?;
     Some(Verdict { bound, reached })
@@ -48,7 +48,11 @@ pub(crate) fn summary(results: &[RowResult]) -> String {
                 for peer in &point.peers {
                     let Some(verdict) = verdict(result, point, peer, number) else { continue };
                     let mut what = format!("{}: {}", result.row.name, figure.name);
-                    for part in [result.row.points.name(point.point), against(peer)] {
+                    let whose = match figure.goal_of(peer.kind) {
+                        Some(_) => peer.kind.name().to_owned(),
+                        None => against(peer),
+                    };
+                    for part in [result.row.points.name(point.point), whose] {
                         if !part.is_empty() {
                             what = format!("{what}, {part}");
                         }

@@ -4,6 +4,7 @@
 //! all hops, default log level into a file, and no limit on connections. Next: `pair/stunnel.rs`
 //! and `pair/ssh.rs`, which need configuration files.
 
+mod carrier;
 mod ssh;
 mod stunnel;
 
@@ -113,6 +114,10 @@ fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
+fn bracketed(address: SocketAddr) -> String {
+    format!("[{}]:{}", address.ip(), address.port())
+}
+
 impl Route<'_> {
     /// The commands of the end near the client and of the one near the target.
     fn commands(&self) -> Outcome<[Command; 2]> {
@@ -120,6 +125,8 @@ impl Route<'_> {
         let near = (local(self.entry), local(self.middle));
         Ok(match self.peer.kind {
             Kind::Ours | Kind::C => [self.spiped("-e", (near.0, self.via)), self.spiped("-d", far)],
+            Kind::Ws | Kind::Wss => self.over_websockets()?,
+            Kind::MonopipedWs => self.monopiped_over_websockets(),
             Kind::Monopiped => [self.monopiped("-e", near), self.monopiped("-d", far)],
             Kind::Relay => [self.relay(near), self.relay(far)],
             Kind::Stunnel => self.stunnel()?,
@@ -128,9 +135,12 @@ impl Route<'_> {
     }
 
     fn spiped(&self, role: &str, (source, target): (SocketAddr, SocketAddr)) -> Command {
+        self.spiped_between(role, &bracketed(source), &bracketed(target))
+    }
+
+    fn spiped_between(&self, role: &str, source: &str, target: &str) -> Command {
         let mut command = Command::new(&self.peer.program);
-        let bracketed = |a: SocketAddr| format!("[{}]:{}", a.ip(), a.port());
-        command.args([role, "-F", "-n", "0", "-s", &bracketed(source), "-t", &bracketed(target)]);
+        command.args([role, "-F", "-n", "0", "-s", source, "-t", target]);
         command.arg("-k").arg(self.bench.key());
         if self.secrecy == ForwardSecrecy::No {
             command.arg("-f");

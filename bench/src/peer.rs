@@ -18,6 +18,12 @@ pub(crate) enum Kind {
     Ssh,
     Monopiped,
     Relay,
+    /// Ours over WebSockets.
+    Ws,
+    /// ... and TLS.
+    Wss,
+    /// monopiped over WebSockets.
+    MonopipedWs,
 }
 
 impl Kind {
@@ -30,6 +36,9 @@ impl Kind {
             Self::Ssh => "ssh",
             Self::Monopiped => "monopiped",
             Self::Relay => "relay",
+            Self::Ws => "ours-ws",
+            Self::Wss => "ours-wss",
+            Self::MonopipedWs => "monopiped-ws",
         }
     }
 }
@@ -58,8 +67,20 @@ pub(crate) fn find(build: &Path) -> Outcome<Found> {
     }
     let label = format!("{} (ours)", first_line(&ours, "-v"));
     let mut found = Found { peers: Vec::new(), missing: Vec::new() };
-    found.peers.push(Peer { kind: Kind::Ours, program: ours, label });
-    for result in [c_spiped(build), stunnel(), ssh(), monopiped(build), relay()] {
+    for (kind, how) in [(Kind::Ours, ""), (Kind::Ws, ", ws:"), (Kind::Wss, ", wss:")] {
+        if kind == Kind::Wss && on_path("openssl").is_none() {
+            found.missing.push("openssl is not there, so neither is a certificate for wss:".into());
+            continue;
+        }
+        let (program, label) = (ours.clone(), format!("{label}{how}"));
+        found.peers.push(Peer { kind, program, label });
+    }
+    let over_ws = monopiped(build).map(|peer| Peer {
+        kind: Kind::MonopipedWs,
+        label: format!("{}, ws:", peer.label),
+        ..peer
+    });
+    for result in [c_spiped(build), stunnel(), ssh(), monopiped(build), over_ws, relay()] {
         match result {
             Ok(peer) => found.peers.push(peer),
             Err(why) => found.missing.push(why),

@@ -73,7 +73,9 @@ fn colour(kind: Kind) -> &'static str {
         Kind::C => "#0072b2",
         Kind::Stunnel => "#009e73",
         Kind::Ssh => "#cc79a7",
-        Kind::Monopiped => "#56b4e9",
+        Kind::Monopiped | Kind::MonopipedWs => "#56b4e9",
+        Kind::Ws => "#e69f00",
+        Kind::Wss => "#f0e442",
         Kind::Relay => "#999999",
     }
 }

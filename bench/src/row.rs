@@ -71,6 +71,8 @@ pub(crate) enum Goal {
     Itself(Bound),
     /// Its ratio to the figure of another in the same round.
     Against(Kind, Bound),
+    /// The figure of another way that ours can be set up.
+    Of(Kind, Bound),
 }
 
 /// Where a figure should lie.
@@ -103,7 +105,15 @@ impl Figure {
     pub(crate) fn own_goal(&self) -> Option<Bound> {
         self.goals.iter().find_map(|goal| match goal {
             Goal::Itself(bound) => Some(*bound),
-            Goal::Against(..) => None,
+            Goal::Against(..) | Goal::Of(..) => None,
+        })
+    }
+
+    /// What is wanted of the figure of ours, set up as `kind`.
+    pub(crate) fn goal_of(&self, kind: Kind) -> Option<Bound> {
+        self.goals.iter().find_map(|goal| match goal {
+            Goal::Of(other, bound) if *other == kind => Some(*bound),
+            _ => None,
         })
     }
 

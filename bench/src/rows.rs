@@ -21,15 +21,20 @@ const ALL_PEERS: &[Kind] =
 /// Those made for many connections.
 const DAEMONS: &[Kind] = &[Kind::Ours, Kind::C, Kind::Stunnel, Kind::Relay];
 
+/// What may carry the encrypted side.
+const CARRIERS: &[Kind] = &[Kind::Ours, Kind::Ws, Kind::Wss, Kind::Monopiped, Kind::MonopipedWs];
+
 /// All rows.
 pub(crate) const ALL: &[&Row] = &[
     &throughput::ONE_STREAM,
     &iperf3::IPERF3,
+    &throughput::CARRIERS,
     &throughput::STREAMS,
     &connections::WITH_FORWARD_SECRECY,
     &connections::WITHOUT_FORWARD_SECRECY,
     &memory::EMPTY,
     &memory::IDLE,
+    &memory::IDLE_CARRIERS,
     &memory::STALLED,
     &latency::ROUND_TRIP,
     &latency::ROUND_TRIP_IN_STORM,

@@ -1,7 +1,7 @@
 //! Resident memory: of a process without connections, per idle connection, and of connections whose
 //! receiver has stopped reading.
 
-use super::{ALL_PEERS, DAEMONS};
+use super::{ALL_PEERS, CARRIERS, DAEMONS};
 use crate::Outcome;
 use crate::load::{AT_ONCE, crowd, fill};
 use crate::pair::Pair;
@@ -45,6 +45,19 @@ pub(crate) const IDLE: Row = Row {
     max_rounds: 3,
     measure: idle,
     ..EMPTY
+};
+
+pub(crate) const IDLE_CARRIERS: Row = Row {
+    name: "idle-memory-carriers",
+    title: "resident memory per idle connection, by what carries the encrypted side",
+    peers: CARRIERS,
+    points: Points { full: &[2_000], ..IDLE.points },
+    figures: &figures(
+        EACH,
+        2,
+        &[Goal::Of(Kind::Ws, Bound::AtMost(8.0)), Goal::Of(Kind::Wss, Bound::AtMost(40.0))],
+    ),
+    ..IDLE
 };
 
 pub(crate) const STALLED: Row = Row {

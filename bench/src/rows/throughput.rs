@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{ALL_PEERS, DAEMONS};
+use super::{ALL_PEERS, CARRIERS as ALL_CARRIERS, DAEMONS};
 use crate::Outcome;
 use crate::load::{Flood, crowd};
 use crate::pair::{Pair, cpu_between};
@@ -49,6 +49,25 @@ pub(crate) const ONE_STREAM: Row = Row {
         let flow = flow(bench, peer, streams as usize)?;
         Ok(vec![flow.speed, flow.cost[0], flow.cost[1]])
     },
+};
+
+/// At least 0.8 of plain TCP's speed over WebSockets, and 0.4 with TLS: the same, seen from there.
+pub(crate) const CARRIERS: Row = Row {
+    name: "carriers",
+    title: "one stream, one direction, by what carries the encrypted side",
+    peers: ALL_CARRIERS,
+    figures: &[
+        Figure {
+            goals: &[
+                Goal::Against(Kind::Ws, Bound::AtMost(1.0 / 0.8)),
+                Goal::Against(Kind::Wss, Bound::AtMost(1.0 / 0.4)),
+            ],
+            ..SPEED
+        },
+        Figure { goals: &[], ..NEAR_COST },
+        Figure { goals: &[], ..FAR_COST },
+    ],
+    ..ONE_STREAM
 };
 
 pub(crate) const STREAMS: Row = Row {

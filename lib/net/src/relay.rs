@@ -296,6 +296,9 @@ impl Relay {
     fn adopt(&mut self, transport: Transport, side: Side, ctx: &Context<'_>) -> io::Result<()> {
         transport.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
         *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
+        if let (Some(plain), Some(encrypted)) = (&mut self.plain, &self.encrypted) {
+            plain.limit_reads(context::most_read_for(encrypted.most_written()));
+        }
         if self.conn.is_none() {
             self.shake_hands(ctx)?;
         }

@@ -22,12 +22,16 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Registry, Token};
 use socket2::Socket;
+use spiped_ws::MAX_MESSAGE;
 
 use crate::addr::Endpoint;
 use crate::web::WebServer;
 use socket::Stream;
 pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, register, tune};
 use web::Web;
+
+/// The most that [`Transport::headroom`] says.
+pub(crate) const MAX_HEADROOM: usize = tls::MAX_RECORD + web::MAX_HEADER;
 
 /// A connected, non-blocking byte stream.
 #[derive(Debug)]
@@ -100,6 +104,22 @@ impl Transport {
         match self {
             Self::Socket(stream) => stream.read(into),
             Self::Web(web) => web.read(into),
+        }
+    }
+
+    /// Room that a read needs beside that for the bytes of the stream, to be worth its while.
+    pub(crate) fn headroom(&self) -> usize {
+        match self {
+            Self::Socket(_) => 0,
+            Self::Web(web) => web.headroom(),
+        }
+    }
+
+    /// The most that is worth writing at once.
+    pub(crate) fn most_written(&self) -> usize {
+        match self {
+            Self::Socket(_) => usize::MAX,
+            Self::Web(_) => MAX_MESSAGE,
         }
     }
 

@@ -12,6 +12,7 @@ use spiped_proto::{Config, Side};
 use crate::connector::Route;
 use crate::event_loop::Purpose;
 use crate::token::Source;
+use crate::transport::MAX_HEADROOM;
 
 /// The most that is read from the encrypted side in one system call: a batch of packets.
 const MAX_READ: usize = BATCH_PACKETS * PACKET_LEN;
@@ -35,7 +36,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let inbox = vec![0; MAX_READ].into_boxed_slice();
+        let inbox = vec![0; MAX_READ + MAX_HEADROOM].into_boxed_slice();
         Self { inbox, outbox: Vec::with_capacity(MAX_READ + PACKET_LEN) }
     }
 }
@@ -74,7 +75,7 @@ impl Context<'_> {
 
     /// The most that may be read at once now, whatever the side.
     pub(super) fn most_read(&self) -> usize {
-        if self.waiting > MUCH_WAITING { SMALL_READ } else { MAX_READ }
+        if self.waiting > MUCH_WAITING { SMALL_READ } else { MAX_READ + MAX_HEADROOM }
     }
 }
 
@@ -84,4 +85,10 @@ pub(super) fn most_read(side: Side) -> usize {
         Side::Plain => MAX_READ_PLAIN,
         Side::Encrypted => MAX_READ,
     }
+}
+
+/// The same of the plain side, where no more than `most` bytes are written to the other at once:
+/// what makes as many whole packets.
+pub(super) fn most_read_for(most: usize) -> usize {
+    (most / PACKET_LEN * PACKET_DATA_LEN).min(MAX_READ_PLAIN)
 }

@@ -81,9 +81,20 @@ impl End {
         result
     }
 
-    /// The most that is to be read from this side at once.
+    /// The room that is to be given to a read of this side.
     pub(super) fn read_size(&self) -> usize {
-        self.read_size as usize
+        self.read_size as usize + self.transport.headroom()
+    }
+
+    /// No more than this is to be read at once from now on.
+    pub(super) fn limit_reads(&mut self, most_read: usize) {
+        self.most_read = self.most_read.min(most_read as u32);
+        self.read_size = self.read_size.min(self.most_read);
+    }
+
+    /// The most that is worth writing to this side at once.
+    pub(super) fn most_written(&self) -> usize {
+        self.transport.most_written()
     }
 
     /// After what was read has gone across: more next time if all of it was taken, no more than
@@ -91,7 +102,7 @@ impl End {
     pub(super) fn adapt_read_size(&mut self, read: usize, all_taken: bool) {
         let next = if !all_taken {
             read / 2
-        } else if read >= self.read_size() {
+        } else if read >= self.read_size as usize {
             2 * read
         } else {
             return;

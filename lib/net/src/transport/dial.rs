@@ -99,6 +99,7 @@ impl Dial {
         endpoint: &Endpoint,
     ) -> Result<Self, Reason> {
         let stream = Stream::new(socket, endpoint);
+        stream.hurry(); // the end of TLS's handshake must not hold up the request behind it
         let mut dial = Self { opening, out: Zeroizing::default(), step: Step::Over };
         if let Some(via) = &dial.opening.via {
             let negotiation = Negotiation::new(&via.proxy, &via.destination);

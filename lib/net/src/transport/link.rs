@@ -5,7 +5,7 @@
 use std::io::{self, IoSlice, Read, Write};
 
 use super::socket::Stream;
-use super::tls::Tls;
+use super::tls::{MAX_RECORD, Tls};
 
 /// A byte stream beneath HTTP.
 #[derive(Debug)]
@@ -41,6 +41,14 @@ impl Link {
         match self {
             Self::Plain(stream) => stream.readable(),
             Self::Tls(tls) => tls.readable(),
+        }
+    }
+
+    /// Room that a read needs beside that for what it yields, to be worth its while.
+    pub(super) fn headroom(&self) -> usize {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Tls(_) => MAX_RECORD,
         }
     }
 

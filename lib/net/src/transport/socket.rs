@@ -52,6 +52,13 @@ impl Stream {
         register(&self.socket, registry, token)
     }
 
+    /// Sends small writes at once; of no consequence if it fails.
+    pub(super) fn hurry(&self) {
+        if self.kind == Kind::Tcp {
+            let _ = self.socket.set_tcp_nodelay(true);
+        }
+    }
+
     pub(super) fn tune(&self, keepalive: bool, ack_timeout: Option<Duration>) {
         if self.kind == Kind::Tcp {
             tune(&self.socket, keepalive, ack_timeout);

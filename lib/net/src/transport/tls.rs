@@ -11,10 +11,10 @@ use rustls::Connection;
 use super::socket::Stream;
 
 /// Bytes of the longest record: rustls holds less than one of these between two calls.
-const MAX_RECORD: usize = (16 << 10) + 2048 + 5;
+pub(super) const MAX_RECORD: usize = (16 << 10) + 2048 + 5;
 
 /// A buffer for which it pays to read many records at once.
-const LARGE: usize = 2 * MAX_RECORD;
+const LARGE: usize = MAX_RECORD + (8 << 10);
 
 /// A connection of rustls and its socket.
 #[derive(Debug)]

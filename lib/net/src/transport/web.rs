@@ -28,6 +28,9 @@ const IDLE_READ: usize = 2048;
 /// Bytes of answers to Pings that wait at most; then the latest will do for all (section 5.5.3).
 const MAX_PONGS: usize = 4096;
 
+/// Bytes of the longest header of a message.
+pub(super) const MAX_HEADER: usize = 14;
+
 /// How long the peer's Close is waited for where `-o` sets no limit.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
 
@@ -195,6 +198,10 @@ impl Web {
                 return Ok(payload);
             }
         }
+    }
+
+    pub(super) fn headroom(&self) -> usize {
+        MAX_HEADER + self.link.headroom()
     }
 
     /// What the peer sends before there is a WebSocket.
