@@ -47,8 +47,8 @@ pub struct ClientArgs {
     #[arg(long, value_name = "URL", display_order = 899, allow_hyphen_values = true)]
     proxy: Option<Hidden>,
 
-    /// Send a ping over a WebSocket that has been silent for this time, so that nobody on the way
-    /// thinks it is dead; 0 for never [default: 30]
+    /// Send a ping over each WebSocket this often, so that nobody on the way thinks it is dead when
+    /// it is silent; 0 for never [default: 30]
     #[arg(long, value_name = "SECONDS", display_order = 899)]
     #[arg(value_parser = parse_ping, allow_hyphen_values = true)]
     ws_ping: Option<Duration>,

@@ -292,7 +292,9 @@ impl EventLoop {
         for _ in 0..self.handshake_queue.len().min(STRANGERS_PER_ROUND) {
             let Some(slot) = self.handshake_queue.pop() else { break };
             // On the encrypting side any turn may be one that computes: its first message needs it.
-            if self.pump(slot, now) || self.shared.proto.role == Role::Encrypt {
+            // So does TLS.
+            let tls = self.server.as_ref().is_some_and(|server| server.tls.is_some());
+            if self.pump(slot, now) || tls || self.shared.proto.role == Role::Encrypt {
                 break;
             }
         }
