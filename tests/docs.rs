@@ -123,6 +123,18 @@ fn manual_pages_lint_clean() {
     }
 }
 
+/// The tests take the configurations of web servers from README.md, so these are right, too.
+#[test]
+fn the_manual_page_configures_web_servers_as_the_readme_does() {
+    let (readme, page) = (read("README.md"), read("man/spiped.1"));
+    for language in ["nginx", "caddy"] {
+        let (_, rest) = readme.split_once(&format!("```{language}\n")).expect("such a block");
+        let (block, _) = rest.split_once("```").expect("its end");
+        assert!(block.lines().count() > 3, "{block}");
+        assert!(page.contains(block), "man/spiped.1 differs from README.md:\n{block}");
+    }
+}
+
 /// The paths in README's code layout: first words in the block below that heading.
 fn layout() -> BTreeSet<String> {
     let readme = read("README.md");

@@ -178,6 +178,23 @@ fn sockets_are_told_apart_by_their_names() {
 }
 
 #[test]
+fn passed_sockets_may_carry_websockets() {
+    if !have("passed_sockets_may_carry_websockets", "systemd-socket-activate") {
+        return;
+    }
+    let (room, server, listen) = (Room::new(), Server::echo(), Address::unused());
+    let daemon = decrypting(&room, &server, "systemd:web").flags(&["-w"]);
+    let (mut child, log) = activated(&listen, "web", &daemon);
+    let mut spipe = Command::new(Ours.path(Program::Spipe));
+    spipe.arg("-t").arg(format!("ws://127.0.0.1:{}/any/path", listen.port()));
+    spipe.arg("-k").arg(room.key()).args(["--proxy", "none"]);
+    let finished = run(&mut spipe, b"hello");
+    assert!(finished.status.success(), "{}{}", finished.stderr, log.text());
+    assert_eq!(finished.stdout, b"hello");
+    end(&mut child);
+}
+
+#[test]
 fn sockets_for_another_process_are_not_taken() {
     let (room, server) = (Room::new(), Server::echo());
     let daemon = decrypting(&room, &server, "systemd:web");

@@ -69,6 +69,8 @@ fn a_certificate_is_read_again_at_sighup() {
     let mut daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), target.address())
         .source_text("wss://127.0.0.1:0/")
         .flags(&["--tls-cert", path(&live.certificate), "--tls-key", path(&live.key)])
+        // As nohup does, which is no reason not to read it again.
+        .wrapped(["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""].map(str::to_owned).to_vec())
         .start();
     let url = format!("wss://localhost:{}/", daemon.address().port());
     let trusts = |authority: &Path| {

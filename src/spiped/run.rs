@@ -128,7 +128,7 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
         process.daemonize(options)?;
         process.release(options)?;
     }
-    let early = (options.foreground || patient).then(catch_signals).transpose()?;
+    let early = (options.foreground || patient).then(|| catch_signals(options)).transpose()?;
     let (addresses, early) = match early {
         Some(signals) if patient => {
             let supervisor = process.supervisor.as_ref();
@@ -146,7 +146,7 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
         Some(signals) => signals,
         None => {
             process.daemonize(options)?;
-            catch_signals()?
+            catch_signals(options)?
         }
     };
 
@@ -161,8 +161,12 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     Ok(event_loop)
 }
 
-fn catch_signals() -> Result<Signals, End> {
-    Signals::new().map_err(|error| End::Failed(format!("cannot react to signals: {error}")))
+fn catch_signals(options: &Options) -> Result<Signals, End> {
+    let signals = match options.web.accepts {
+        Accepts::WebSockets(Some(_)) => Signals::with_reload(),
+        Accepts::WebSockets(None) | Accepts::Streams => Signals::new(),
+    };
+    signals.map_err(|error| End::Failed(format!("cannot react to signals: {error}")))
 }
 
 /// The loop, with all that it reacts to. The sandbox and threads begin here, in this order, so the

@@ -23,7 +23,7 @@ pub enum Signal {
     Terminate,
     /// SIGINT: end now.
     Interrupt,
-    /// SIGHUP: end now.
+    /// SIGHUP: end now, or read a certificate again.
     Hangup,
 }
 
@@ -70,9 +70,23 @@ impl Signals {
     ///
     /// When no descriptors are left for the pipe in between.
     pub fn new() -> io::Result<Self> {
+        Self::heeding(&[SIGTERM])
+    }
+
+    /// The same for who takes SIGHUP as a request to read something again: it is heeded even if it
+    /// was ignored at start, since it ends nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Signals::new`].
+    pub fn with_reload() -> io::Result<Self> {
+        Self::heeding(&[SIGTERM, SIGHUP])
+    }
+
+    fn heeding(always: &[i32]) -> io::Result<Self> {
         let wanted = [SIGTERM, SIGINT, SIGHUP]
             .into_iter()
-            .filter(|&number| number == SIGTERM || !is_ignored(number));
+            .filter(|number| always.contains(number) || !is_ignored(*number));
         Ok(Self(signal_hook_mio::Signals::new(wanted)?))
     }
 
