@@ -10,8 +10,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::libc;
 use nix::sys::signal::Signal;
 use socket2::Socket;
 use spiped_peer::pattern::{Checker, Pattern, send};
@@ -148,7 +146,9 @@ fn a_stopped_decrypting_daemon_goes_on_where_it_was() {
 /// not.
 #[cfg(target_os = "linux")]
 fn vanish(socket: Socket) -> bool {
+    use nix::{errno::Errno, libc};
     use std::os::fd::AsRawFd;
+
     let on: libc::c_int = 1;
     // SAFETY: the option's value is the int that is pointed to, of the length that is given.
     let rc = unsafe {
