@@ -19,7 +19,8 @@ UNITS = dist/systemd/spiped@.service dist/systemd/spiped@.socket
 COMPLETIONS = dist/completions
 PAGES = man/spiped.1 man/spipe.1 man/spiped-keygen.1
 
-.PHONY: all install uninstall check test coverage hostile soak demo bench timing asan fuzz-smoke crates completions clean
+.PHONY: all install uninstall check test coverage hostile soak demo bench timing asan fuzz-smoke \
+    crates completions deb deb-test static static-test clean
 
 all:
 	$(CARGO) build --release --locked
@@ -112,9 +113,32 @@ asan:
 fuzz-smoke:
 	tests/fuzz/run smoke
 
+# The Debian package, below target/debian.  cargo-deb is built below target/tools if there is none.
+DEB = PATH="$$PWD/$(CARGO_TARGET_DIR)/tools/bin:$$PATH"; $(CARGO) deb --no-build --locked
+deb: all
+	PATH="$$PWD/$(CARGO_TARGET_DIR)/tools/bin:$$PATH"; command -v cargo-deb >/dev/null || \
+	    $(CARGO) install --quiet --locked --root $(CARGO_TARGET_DIR)/tools cargo-deb
+	$(DEB) --output $(CARGO_TARGET_DIR)/debian/
+
+# Installs, upgrades, removes and purges it, in a Debian below target/.
+deb-test: deb
+	$(DEB) --deb-revision 999 --output $(CARGO_TARGET_DIR)/debian-upgrade.deb
+	tests/package/debian.sh $(CARGO_TARGET_DIR)/debian/*.deb $(CARGO_TARGET_DIR)/debian-upgrade.deb
+
+# Programs that need no library, for x86-64 with glibc, below target/x86_64-unknown-linux-gnu.  The
+# second flag: what looks for getrandom() as a dynamic linker does finds none in a static program.
+STATIC_TARGET = x86_64-unknown-linux-gnu
+static:
+	RUSTFLAGS='-C target-feature=+crt-static --cfg getrandom_backend="linux_getrandom"' \
+	    $(CARGO) build --release --locked --target $(STATIC_TARGET)
+
+static-test: static
+	tests/package/static.sh $(CARGO_TARGET_DIR)/$(STATIC_TARGET)/release
+
 # That every crate can be published: each is built from its own package, with the others' packages.
 crates:
-	$(CARGO) package --workspace --exclude spiped-bench --exclude spiped-peer --locked --allow-dirty --quiet
+	$(CARGO) package --workspace --locked --allow-dirty --quiet \
+	    --exclude spiped-bench --exclude spiped-peer --exclude spiped-container
 
 clean:
 	$(CARGO) clean

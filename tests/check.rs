@@ -79,6 +79,25 @@ fn a_unix_socket_is_checked_as_well() {
     succeeds(&check(&room, &source, &[]));
 }
 
+#[test]
+fn a_websocket_is_checked_as_well() {
+    let (room, server) = (Room::new(), Server::holding());
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), server.address())
+        .source_text("ws://127.0.0.1:0/a")
+        .start();
+    let check = |path: &str, key: &std::path::Path| {
+        let target = format!("ws://127.0.0.1:{}{path}", daemon.address().port());
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["--check", "-t", &target, "-k"]).arg(key).env_remove("RUST_LOG");
+        run(&mut command, b"")
+    };
+    assert!(succeeds(&check("/a", &room.key())).starts_with("ws://127.0.0.1:"));
+    let said = fails(&check("/a", &room.wrong_key()));
+    assert!(said.ends_with("(is the key the same at both ends?)"), "{said}");
+    let said = fails(&check("/b", &room.key()));
+    assert!(said.contains("404"), "{said}");
+}
+
 fn a_wrong_key_is_named(implementation: Implementation) {
     let (room, server) = (Room::new(), Server::holding());
     let any = Address::any_v4();

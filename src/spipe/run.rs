@@ -70,7 +70,6 @@ fn run(options: &Options, logger: &Logger) -> Result<End, String> {
     let (mut event_loop, stdio) = EventLoop::new(settings)
         .and_then(|mut event_loop| {
             event_loop.watch(Signals::new()?)?;
-            let dev_null = Stdio::open_dev_null()?;
             if options.sandbox {
                 sandbox::enter(&Needs::default());
             } else {
@@ -79,7 +78,7 @@ fn run(options: &Options, logger: &Logger) -> Result<End, String> {
             if options.check {
                 return Ok((event_loop, None));
             }
-            let (stdio, plain) = Stdio::start(dev_null)?;
+            let (stdio, plain) = Stdio::start()?;
             event_loop.adopt(plain)?;
             Ok((event_loop, Some(stdio)))
         })

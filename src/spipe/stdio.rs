@@ -5,7 +5,6 @@
 //! made non-blocking. Refuses to buffer beyond one block per direction. How it ends the process:
 //! `Failure::end_process` below. Next: `run.rs`.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -41,16 +40,6 @@ pub struct Stdio {
 }
 
 impl Stdio {
-    /// What takes the place of standard output when that is closed. To be opened before the
-    /// sandbox, in which nothing is.
-    ///
-    /// # Errors
-    ///
-    /// If it is not there.
-    pub fn open_dev_null() -> io::Result<File> {
-        File::options().write(true).open("/dev/null")
-    }
-
     /// Starts both threads. The socket that is returned is the event loop's, non-blocking: what it
     /// reads is standard input, what it writes becomes standard output, and either direction ends
     /// by itself.
@@ -62,10 +51,13 @@ impl Stdio {
     /// # Errors
     ///
     /// No more descriptors or threads.
-    pub fn start(dev_null: File) -> io::Result<(Self, UnixStream)> {
+    pub fn start() -> io::Result<(Self, UnixStream)> {
         let (ours, event_loops) = UnixStream::pair()?;
         event_loops.set_nonblocking(true)?;
         let from_stdin = ours.try_clone()?;
+        // Takes the place of standard output when that is closed: nothing can be written to it. Unlike
+        // /dev/null it is there in an empty root, too.
+        let (closed, _) = io::pipe()?;
         let counts = Arc::<Counts>::default();
         let (output, input) = (Arc::clone(&counts), Arc::clone(&counts));
         let stdout = thread::Builder::new().name("stdout".to_owned()).spawn(move || {
@@ -73,7 +65,7 @@ impl Stdio {
             result.unwrap_or_else(|failure| failure.end_process());
             // The real close, at once, with the number still taken so that nothing else gets it.
             // dup2() with two open descriptors does not fail.
-            let _ = nix::unistd::dup2_stdout(&dev_null);
+            let _ = nix::unistd::dup2_stdout(&closed);
         })?;
         // Not joined: it may wait for input for ever.
         thread::Builder::new().name("stdin".to_owned()).spawn(move || {
@@ -177,6 +169,7 @@ fn copy_to_output(
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::{Seek, Write};
     use std::os::fd::OwnedFd;
     use std::os::unix::process::ExitStatusExt;
@@ -289,7 +282,7 @@ mod tests {
         }
         // A test that would hang fails in its place.
         nix::unistd::alarm::set(20);
-        let (stdio, event_loops) = Stdio::start(Stdio::open_dev_null().unwrap()).unwrap();
+        let (stdio, event_loops) = Stdio::start().unwrap();
         event_loops.set_nonblocking(false).unwrap();
         let mut hello = [0; HELLO.len()];
         (&event_loops).read_exact(&mut hello).unwrap();

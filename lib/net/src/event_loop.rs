@@ -95,6 +95,9 @@ impl EventLoop {
     ///
     /// If the system has no descriptors for it.
     pub fn new(settings: Settings) -> io::Result<Self> {
+        // Every connection will want random numbers.  Where they come from a file, it is opened now,
+        // and stays open in the sandbox.
+        getrandom::fill(&mut [0]).map_err(io::Error::other)?;
         let (client, server) = match settings.carrier {
             Carrier::Socket => (None, None),
             Carrier::WebClient(client) => (Some(Arc::new(client)), None),

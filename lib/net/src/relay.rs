@@ -463,7 +463,7 @@ impl Relay {
                     let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
                     let role = ctx.shared.proto.role;
                     let reason = match self.fault.take() {
-                        Some(fault) => EndReason::Carrier(reason, fault),
+                        Some(fault) => EndReason::from_carrier(reason, fault, heard, role),
                         None => EndReason::from_core(reason, heard, role),
                     };
                     self.close(reason, ctx);

@@ -1,6 +1,7 @@
 //! Why a connection ended, with what happened outside the core.
 //!
-//! Owns the list, how each entry reads in a log, and the guess at why a handshake failed. Part of `relay.rs`.
+//! Owns the list, how each entry reads in a log, and the guess at why a handshake failed. Part of
+//! `relay.rs`.
 
 use std::fmt;
 use std::io;
@@ -45,6 +46,17 @@ impl EndReason {
         } else {
             Self::Core(reason)
         }
+    }
+
+    pub(super) fn from_carrier(
+        reason: CloseReason,
+        fault: io::Error,
+        heard: Heard,
+        role: Role,
+    ) -> Self {
+        let failed = FailedHandshake { reason, heard, role };
+        let guess = if reason.is_handshake() { failed.guess() } else { "" };
+        Self::Carrier(reason, io::Error::new(fault.kind(), format!("{fault}{guess}")))
     }
 
     /// Whether nothing is to be delivered any more: there is nothing yet, or no time.
