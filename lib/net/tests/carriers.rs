@@ -115,7 +115,7 @@ impl Pair {
         signals: Option<Signals>,
     ) -> Self {
         let target = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let ping = Some(Duration::from_millis(200));
+        let ping = Some(Duration::from_millis(400));
         let server = WebServer { path: Some("/a%20path".to_owned()), tls: server, ping };
         let address = target.local_addr().expect("an address");
         let middle = run(settings(Role::Decrypt, address, Carrier::WebServer(server)), signals);
@@ -140,7 +140,7 @@ fn asks(tls: Option<TlsClient>) -> WebClient {
         target: "/a%20path?with=a&query".to_owned(),
         headers: vec!["X-Forwarded-For: 192.0.2.1".to_owned()],
         tls,
-        ping: Some(Duration::from_millis(200)),
+        ping: Some(Duration::from_millis(400)),
     }
 }
 
@@ -234,7 +234,7 @@ fn an_idle_connection_lives_on_its_pings_and_a_stalled_one_despite_them() {
             send(&mut served, &mut Pattern::new(3), 60_000_000).expect("it is taken");
             served
         });
-        thread::sleep(Duration::from_millis(2000));
+        thread::sleep(Duration::from_millis(3000));
         let mut checker = Checker::new(3);
         let mut buffer = vec![0; 100_000];
         while checker.received() < 60_000_000 {

@@ -140,18 +140,12 @@ impl Loop {
 
     /// One turn; true when all is over.
     fn turn(&mut self, transport: &mut Transport) -> io::Result<bool> {
-        while let Ok(order) = self.orders.try_recv() {
-            match order {
-                Command::Stall => self.stalled = true,
-                Command::Resume => self.stalled = false,
-                Command::End => self.shut = true,
-                Command::Keep => self.kept = true,
-            }
-        }
         let now = Instant::now();
         transport.advance(now);
         let mut buffer = vec![0; 70_000];
         loop {
+            // After what was read, so that an order is never behind what the peer sends after it.
+            self.take_orders();
             self.flush(transport)?;
             let free = self.pending.is_empty() && transport.waiting() == 0;
             if self.ended && self.pending.is_empty() && !self.kept {
@@ -173,6 +167,17 @@ impl Loop {
                 Ok(read) => self.pending.extend_from_slice(&buffer[..read]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn take_orders(&mut self) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Command::Stall => self.stalled = true,
+                Command::Resume => self.stalled = false,
+                Command::End => self.shut = true,
+                Command::Keep => self.kept = true,
             }
         }
     }

@@ -84,11 +84,11 @@ fn a_close_with_another_code_is_no_end() {
 
 #[test]
 fn two_pings_without_an_answer_end_it() {
-    let period = Duration::from_millis(50);
+    let period = Duration::from_millis(400); // a busy machine may be late by much of it
     for plays in BOTH {
         // As long as they are answered it goes on.
         let (mut raw, echo) = Raw::start(plays, HalfClose::Known, Some(period));
-        for _ in 0..6 {
+        for _ in 0..3 {
             assert_eq!(raw.receive(), (PING, Vec::new()));
             raw.send(PONG, b"");
         }
@@ -102,7 +102,7 @@ fn two_pings_without_an_answer_end_it() {
 
 #[test]
 fn pings_do_not_end_what_is_stalled() {
-    let period = Duration::from_millis(20);
+    let period = Duration::from_millis(250);
     for plays in BOTH {
         // We do not read: the Pongs stand behind what we leave, while we go on to ask.
         let (mut raw, echo) = Raw::start(plays, HalfClose::Known, Some(period));
@@ -114,7 +114,7 @@ fn pings_do_not_end_what_is_stalled() {
             match first {
                 // Some may have been read before it was told not to.
                 BINARY => come += payload.len(),
-                PING if pings < 10 => pings += 1,
+                PING if pings < 4 => pings += 1,
                 PING => {
                     echo.tell(Command::Resume);
                     raw.send(PONG, b"");
@@ -129,7 +129,7 @@ fn pings_do_not_end_what_is_stalled() {
         let (raw, echo) = Raw::start(plays, HalfClose::Known, Some(period));
         let mut sending = raw.socket.try_clone().unwrap();
         let flood = std::thread::spawn(move || sending.write_all(&frame));
-        let ended = echo.ended_within(50 * period);
+        let ended = echo.ended_within(6 * period);
         assert!(ended.is_none(), "it was given up: {ended:?}");
         drop(raw.socket.shutdown(std::net::Shutdown::Both));
         assert!(flood.join().unwrap().is_err(), "40 MiB were on the way");
