@@ -25,13 +25,14 @@ const SOME: u64 = 2 << 20;
 
 /// A web site, its page, and `spiped -d` behind one path of it.
 struct Site {
+    // First, so that it is dropped before the room, which would kill its master alone.
+    _server: Foreign,
     room: Room,
     target: Server,
     decrypt: Daemon,
     plain: Address,
     tls: Address,
     certificate: Certificate,
-    _server: Foreign,
 }
 
 /// What the site shows besides.

@@ -6,7 +6,7 @@ complete -c spipe -l coalesce -d 'Let bytes that do not fill a packet wait this 
 complete -c spipe -l idle-timeout -d 'Reset a connection that has carried no byte either way for this time [default: never]' -r
 complete -c spipe -l ack-timeout -d 'Give up a TCP connection if what was sent to either side stays unacknowledged or unread for this time; Linux only [default: when the system does]' -r
 complete -c spipe -l proxy -d 'Reach the target through this proxy: http://, socks5:// or socks5h:// and host:port, with user:password@ before it if need be; none for no proxy [default: for WebSockets, what https_proxy, http_proxy, all_proxy and no_proxy say]' -r
-complete -c spipe -l ws-ping -d 'Send a ping over a WebSocket that has been silent for this time, so that nobody on the way thinks it is dead; 0 for never [default: 30]' -r
+complete -c spipe -l ws-ping -d 'Send a ping over each WebSocket this often, so that nobody on the way thinks it is dead when it is silent; 0 for never [default: 30]' -r
 complete -c spipe -l http-header -d 'With -t ws:// or wss://: send this line, such as \'Name: value\', with the request; @FILE reads lines from a file. May be repeated' -r
 complete -c spipe -l tls-ca -d 'With -t wss://: trust the authorities in this file of PEM certificates, and no others [default: those that the system trusts]' -r -F
 complete -c spipe -l log-level -d 'Log messages of this level and worse: error, warn, info, debug or trace; beats the variable RUST_LOG [default: warn]' -r -f -a "error\t''
