@@ -120,9 +120,11 @@ deb: all
 	    $(CARGO) install --quiet --locked --root $(CARGO_TARGET_DIR)/tools cargo-deb
 	$(DEB) --output $(CARGO_TARGET_DIR)/debian/
 
-# Installs, upgrades, removes and purges it, in a Debian below target/.
+# Installs, upgrades, removes and purges it, in a Debian below target/.  The package is made again
+# because cargo-deb removes it when it makes a later one.
 deb-test: deb
 	$(DEB) --deb-revision 999 --output $(CARGO_TARGET_DIR)/debian-upgrade.deb
+	$(DEB) --output $(CARGO_TARGET_DIR)/debian/
 	tests/package/debian.sh $(CARGO_TARGET_DIR)/debian/*.deb $(CARGO_TARGET_DIR)/debian-upgrade.deb
 
 # Programs that need no library, for x86-64 with glibc, below target/x86_64-unknown-linux-gnu.  The
