@@ -1,8 +1,8 @@
 //! System calls: seccomp.
 //!
 //! Owns the list of calls that are refused, with EPERM, in every thread: programs and processes,
-//! other processes, privileges, namespaces and mounts, the kernel itself, and sockets of families
-//! that nobody here speaks. Refuses to list what is allowed instead: that would depend on the C
+//! other processes, privileges, namespaces and mounts, whose files are and who may use them, the
+//! kernel itself, and sockets of families that nobody here speaks. Refuses to list what is allowed instead: that would depend on the C
 //! library and on the modules of its resolver, and break with either's next version. DESIGN.md
 //! says more. There is nothing next.
 
@@ -69,6 +69,7 @@ mod imp {
         libc::SYS_ptrace,
         libc::SYS_process_vm_readv,
         libc::SYS_process_vm_writev,
+        libc::SYS_process_madvise,
         libc::SYS_pidfd_getfd,
         libc::SYS_kcmp,
         // ... and signals to them, in the forms that we do not use ourselves.
@@ -104,6 +105,40 @@ mod imp {
         libc::SYS_fspick,
         libc::SYS_open_by_handle_at,
         libc::SYS_fanotify_init,
+        // What of a file is not its contents: Landlock has no rights for it. Nor has it one for the
+        // first before Linux 6.2.
+        libc::SYS_truncate,
+        libc::SYS_fchmod,
+        libc::SYS_fchmodat,
+        FCHMODAT2,
+        libc::SYS_fchown,
+        libc::SYS_fchownat,
+        libc::SYS_setxattr,
+        libc::SYS_lsetxattr,
+        libc::SYS_fsetxattr,
+        SETXATTRAT,
+        libc::SYS_removexattr,
+        libc::SYS_lremovexattr,
+        libc::SYS_fremovexattr,
+        REMOVEXATTRAT,
+        FILE_SETATTR,
+        libc::SYS_utimensat,
+        libc::SYS_quotactl,
+        QUOTACTL_FD,
+        // What processes share under names that are no paths.
+        libc::SYS_mq_open,
+        libc::SYS_mq_unlink,
+        libc::SYS_shmget,
+        libc::SYS_shmat,
+        libc::SYS_shmctl,
+        libc::SYS_semget,
+        libc::SYS_semop,
+        libc::SYS_semtimedop,
+        libc::SYS_semctl,
+        libc::SYS_msgget,
+        libc::SYS_msgsnd,
+        libc::SYS_msgrcv,
+        libc::SYS_msgctl,
         // Keys of the kernel.
         libc::SYS_keyctl,
         libc::SYS_add_key,
@@ -133,18 +168,32 @@ mod imp {
         libc::SYS_clock_settime,
         libc::SYS_clock_adjtime,
         libc::SYS_adjtimex,
-        // What only this processor has: the older ways to a new process, and its own doors.
-        #[cfg(target_arch = "x86_64")]
+    ];
+
+    /// What only this processor has: older forms of the above, and its own doors.
+    #[cfg(target_arch = "x86_64")]
+    const OLDER: &[libc::c_long] = &[
         libc::SYS_fork,
-        #[cfg(target_arch = "x86_64")]
         libc::SYS_vfork,
-        #[cfg(target_arch = "x86_64")]
+        libc::SYS_chmod,
+        libc::SYS_chown,
+        libc::SYS_lchown,
+        libc::SYS_utime,
+        libc::SYS_utimes,
+        libc::SYS_futimesat,
         libc::SYS_iopl,
-        #[cfg(target_arch = "x86_64")]
         libc::SYS_ioperm,
-        #[cfg(target_arch = "x86_64")]
         libc::SYS_modify_ldt,
     ];
+    #[cfg(not(target_arch = "x86_64"))]
+    const OLDER: &[libc::c_long] = &[];
+
+    /// The numbers that newer calls have on every processor; libc does not name them for each.
+    const QUOTACTL_FD: libc::c_long = 443;
+    const FCHMODAT2: libc::c_long = 452;
+    const SETXATTRAT: libc::c_long = 463;
+    const REMOVEXATTRAT: libc::c_long = 466;
+    const FILE_SETATTR: libc::c_long = 469;
 
     #[cfg(target_arch = "x86_64")]
     const KEXEC_FILE_LOAD: libc::c_long = libc::SYS_kexec_file_load;
@@ -188,7 +237,8 @@ mod imp {
 
     /// The filter for the process `pid`.
     fn program(pid: u32) -> Result<BpfProgram, BackendError> {
-        let mut rules: BTreeMap<_, _> = REFUSED.iter().map(|&call| (call, Vec::new())).collect();
+        let always = REFUSED.iter().chain(OLDER);
+        let mut rules: BTreeMap<_, _> = always.map(|&call| (call, Vec::new())).collect();
         rules.extend(rules_by_arguments(pid)?);
         let refuse = SeccompAction::Errno(libc::EPERM as u32);
         let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, ARCH)?;
@@ -198,7 +248,7 @@ mod imp {
     }
 
     /// Refused with some arguments: those of each of the rules.
-    fn rules_by_arguments(pid: u32) -> Result<[(libc::c_long, Vec<SeccompRule>); 5], BackendError> {
+    fn rules_by_arguments(pid: u32) -> Result<[(libc::c_long, Vec<SeccompRule>); 6], BackendError> {
         // Threads, and nothing else that clone makes.
         let thread = libc::CLONE_THREAD as u64;
         let mut clone = vec![rule([(0, MaskedEq(thread), 0)])?];
@@ -215,6 +265,8 @@ mod imp {
             (libc::SYS_clone, clone),
             (libc::SYS_kill, vec![kill()?]),
             (libc::SYS_tgkill, vec![kill()?]),
+            // Limits of others; 0 is ourselves.
+            (libc::SYS_prlimit64, vec![rule([(0, Ne, 0), (0, Ne, pid.into())])?]),
             (libc::SYS_ioctl, typed.into_iter().collect::<Result<_, _>>()?),
             (libc::SYS_socket, socket_rules()?),
         ])
@@ -271,7 +323,7 @@ mod imp {
         fn there_is_a_filter_and_no_call_is_in_it_twice() {
             let by_arguments = rules_by_arguments(1).unwrap();
             let mut calls: Vec<_> = by_arguments.iter().map(|(call, _)| call).collect();
-            calls.extend(REFUSED);
+            calls.extend(REFUSED.iter().chain(OLDER));
             calls.sort();
             assert!(calls.windows(2).all(|pair| pair[0] != pair[1]), "{calls:?}");
             // What the kernel takes at most.
