@@ -267,6 +267,51 @@ fn strangers_do_not_reach_the_target() {
 }
 
 #[test]
+fn a_stranger_who_floods_with_pings_holds_up_nobody_and_has_to_go() {
+    let target = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = target.local_addr().expect("an address");
+    let server = WebServer { path: None, tls: None, ping: None };
+    let impatient = Settings {
+        timeout: Some(Duration::from_secs(5)),
+        ..settings(Role::Decrypt, address, Carrier::WebServer(server))
+    };
+    let middle = run(impatient, None);
+    let entry = run(settings(Role::Encrypt, middle, Carrier::WebClient(asks(None))), None);
+    let pair = Pair { entry, middle, target };
+
+    let mut stranger = TcpStream::connect(middle).expect("it listens");
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+    stranger.write_all(request.as_bytes()).expect("it is taken");
+    stranger.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+    let mut answers = stranger.try_clone().expect("dup");
+    let reading = thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
+    let (flows, flowing) = channel();
+    let flood = thread::spawn(move || {
+        // Pings and empty messages, masked with zeros.
+        let frames = [0x89, 0x80, 0, 0, 0, 0, 0x82, 0x80, 0, 0, 0, 0].repeat(5000);
+        let begun = Instant::now();
+        while begun.elapsed() < DEADLINE {
+            if let Err(error) = stranger.write_all(&frames) {
+                return Some(error.kind()); // it was thrown out
+            }
+            let _ = flows.send(());
+        }
+        None
+    });
+    flowing.recv_timeout(DEADLINE).expect("the flood flows");
+
+    let (mut client, mut served) = pair.connect();
+    client.write_all(b"a friend").expect("it is taken");
+    served.read_exact(&mut [0; 8]).expect("it arrives");
+    let thrown_out = flood.join().expect("the flood").expect("the deadline of strangers");
+    assert_ne!(thrown_out, std::io::ErrorKind::WouldBlock, "nobody reads it any more");
+    let _ = reading.join();
+    served.write_all(b"the answer").expect("it is taken");
+    client.read_exact(&mut [0; 10]).expect("it arrives");
+}
+
+#[test]
 fn who_shows_no_certificate_of_ours_is_not_talked_to() {
     let directory = tempfile::tempdir().expect("a directory");
     let [ours, other] = ["ours", "other"].map(|name| directory.path().join(name));

@@ -16,6 +16,9 @@ pub(super) const MAX_RECORD: usize = (16 << 10) + 2048 + 5;
 /// A buffer for which it pays to read many records at once.
 const LARGE: usize = MAX_RECORD + (8 << 10);
 
+/// Reads of the socket in one call that yield nothing, such as a flood of empty records.
+const EMPTY_READS: usize = 8;
+
 /// A connection of rustls and its socket.
 #[derive(Debug)]
 pub(super) struct Tls {
@@ -67,7 +70,10 @@ impl Tls {
         self.opened > 0 || self.fault.is_some() || self.stream.readable()
     }
 
+    /// Reads once; `WouldBlock` too after several records with nothing in them, and then it is
+    /// still readable.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut left = EMPTY_READS;
         loop {
             match self.connection.reader().read(into) {
                 Ok(read) => {
@@ -81,6 +87,10 @@ impl Tls {
             if let Some(fault) = &self.fault {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, describe(fault)));
             }
+            if left == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            left -= 1;
             if into.len() < LARGE {
                 self.pull()?;
                 continue;

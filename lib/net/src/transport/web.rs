@@ -25,6 +25,10 @@ use crate::web::WebServer;
 const IDLE_READS: usize = 8;
 const IDLE_READ: usize = 2048;
 
+/// Reads in one call that yield nothing of the stream, such as a flood of Pings; then others have
+/// their turns.
+const EMPTY_READS: usize = 8;
+
 /// Bytes of answers to Pings that wait at most; then the latest will do for all (section 5.5.3).
 const MAX_PONGS: usize = 4096;
 
@@ -166,11 +170,24 @@ impl Web {
             }
     }
 
+    /// Reads once; `WouldBlock` too after several reads without a byte of the stream, and then the
+    /// next turn is due at once.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let result = self.read_some(into);
+        if let Err(error) = &result
+            && error.kind() == ErrorKind::WouldBlock
+            && self.readable()
+        {
+            self.more = Some(Instant::now());
+        }
+        result
+    }
+
+    fn read_some(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.accepting.is_some() {
             self.go_on_accepting()?;
         }
-        loop {
+        for _ in 0..EMPTY_READS {
             if let Some(fault) = &self.fault {
                 return Err(io::Error::new(fault.kind, fault.text.clone()));
             }
@@ -198,6 +215,7 @@ impl Web {
                 return Ok(payload);
             }
         }
+        Err(ErrorKind::WouldBlock.into())
     }
 
     pub(super) fn headroom(&self) -> usize {
@@ -256,7 +274,8 @@ impl Web {
                 if self.pongs.len() >= MAX_PONGS {
                     self.pongs.clear();
                 }
-                self.pongs.extend_from_slice(&self.session.pong(&payload, key()));
+                self.pongs
+                    .extend_from_slice(&self.session.pong(&payload, key(self.session.role())));
             }
             Signal::Pong => {}
             Signal::End => {
@@ -284,7 +303,7 @@ impl Web {
         if self.writing != Writing::Closed {
             self.writing = Writing::Closed;
             self.pongs = Vec::new(); // nothing may follow a Close
-            self.control.extend_from_slice(&self.session.close(code, key()));
+            self.control.extend_from_slice(&self.session.close(code, key(self.session.role())));
         }
     }
 
@@ -342,7 +361,7 @@ impl Web {
             return Ok(false);
         }
         let owed = bytes.len().min(MAX_MESSAGE);
-        let header = self.session.seal(&mut bytes[..owed], key());
+        let header = self.session.seal(&mut bytes[..owed], key(self.session.role()));
         self.outgoing = Some(Outgoing { header, written: 0, owed });
         Ok(true)
     }
@@ -396,9 +415,11 @@ impl Web {
         }
         if self.session.half_close() && self.reading == Reading::Open {
             self.writing = Writing::Ended;
-            self.control.extend_from_slice(self.session.end_mark(key()).as_slice());
+            self.control
+                .extend_from_slice(self.session.end_mark(key(self.session.role())).as_slice());
         } else if self.session.half_close() {
-            self.control.extend_from_slice(self.session.end_mark(key()).as_slice());
+            self.control
+                .extend_from_slice(self.session.end_mark(key(self.session.role())).as_slice());
             self.close(Code::Normal);
         } else {
             self.close(Code::Normal);
@@ -456,7 +477,7 @@ impl Web {
         match pings.handle_timeout(now, stalled) {
             Due::Nothing => {}
             Due::Ping => {
-                self.control.extend_from_slice(&self.session.ping(key()));
+                self.control.extend_from_slice(&self.session.ping(key(self.session.role())));
                 self.push();
             }
             Due::Gone => self.fail(ErrorKind::TimedOut, "two Pings in a row were not answered"),
@@ -465,7 +486,7 @@ impl Web {
 
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         if self.accepting.is_some() {
-            return None;
+            return self.more;
         }
         let ping = self.pings.as_ref().map(Pings::poll_timeout);
         [self.more, ping, self.finish_by].into_iter().flatten().min()
@@ -520,6 +541,9 @@ impl Web {
 
 /// A new mask. It keeps scripts in browsers from choosing what proxies see; here is no script, and
 /// what is masked looks random already: without random numbers, the mask of zeros does no harm.
-fn key() -> [u8; 4] {
-    getrandom::u32().unwrap_or_default().to_ne_bytes()
+fn key(role: Role) -> [u8; 4] {
+    match role {
+        Role::Client => getrandom::u32().unwrap_or_default().to_ne_bytes(),
+        Role::Server => [0; 4], // it masks nothing
+    }
 }

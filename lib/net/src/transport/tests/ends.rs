@@ -1,11 +1,55 @@
 //! Ends, Pings of ours, stalls, and what a stranger gets.
 
 use std::io::{ErrorKind, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::echo::{Command, Echo, Side};
+use spiped_ws::{Role, Session};
+
+use super::super::link::Link;
+use super::super::socket::Stream;
+use super::super::web::Web;
+use super::echo::{Command, DEADLINE, Echo, Side};
 use super::raw::*;
+use crate::addr::Endpoint;
 use crate::web::WebServer;
+
+/// A WebSocket without a loop, and its peer.
+fn alone(ping: Option<Duration>) -> (Raw, Web, std::net::TcpStream) {
+    let (socket, ours) = connection();
+    ours.set_nonblocking(true).unwrap();
+    let same = ours.try_clone().unwrap();
+    let peer = Endpoint::Tcp(ours.peer_addr().unwrap());
+    let link = Link::Plain(Stream::new(ours.into(), &peer));
+    let web = Web::open(link, Session::new(Role::Server, true), Vec::new(), ping);
+    (Raw { socket, plays: Plays::Client }, web, same)
+}
+
+#[test]
+fn a_flood_of_pings_takes_a_turn_and_no_more() {
+    let (mut raw, mut web, same) = alone(None);
+    raw.send_chopped(&[(PING, &b""[..]); 500], usize::MAX);
+    raw.send(BINARY, b"and a byte");
+    let sent = 500 * 6 + 6 + 10;
+    let until = Instant::now() + DEADLINE;
+    while same.peek(&mut [0; 4096]).unwrap_or(0) < sent {
+        assert!(Instant::now() < until, "it arrives at once");
+    }
+    // A small buffer, as while the core wants a few bytes.
+    let mut buffer = [0; 32];
+    let mut turns = 0;
+    loop {
+        web.advance(Instant::now());
+        match web.read(&mut buffer) {
+            Ok(read) => break assert!(b"and a byte".starts_with(&buffer[..read])),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+        // No event tells of the rest.
+        assert!(web.readable() && web.poll_timeout().is_some_and(|due| due <= Instant::now()));
+        turns += 1;
+    }
+    assert!(turns > 5, "{turns} turns for {sent} bytes");
+    assert_eq!(raw.receive(), (PONG, Vec::new()));
+}
 
 #[test]
 fn one_direction_ends_by_an_empty_message_where_that_is_agreed() {

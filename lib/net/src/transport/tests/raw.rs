@@ -40,7 +40,7 @@ pub(super) enum HalfClose {
 /// The peer, after the upgrade.
 pub(super) struct Raw {
     pub(super) socket: TcpStream,
-    plays: Plays,
+    pub(super) plays: Plays,
 }
 
 /// A connection on the loopback interface.
