@@ -2,9 +2,8 @@
 //!
 //! Owns the reasons not to accept: `-n`, descriptors, a shortage that is being waited out. A
 //! connection is accepted only if there is room for both of its sockets; until then it waits in the
-//! kernel's queue. Too many strangers are no reason: one of them yields, unless all of them have
-//! come only just now. No error of `accept` ends
-//! the daemon. Part of `event_loop.rs`; who counts as what is in `event_loop/places.rs`.
+//! kernel's queue. Too many strangers are no reason: one of them yields, unless those who should
+//! have come only just now. No error of `accept` ends the daemon. Part of `event_loop.rs`; who counts as what is in `event_loop/places.rs`.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -117,7 +116,7 @@ impl Gate {
         self.max_handshakes.min(self.max_by_descriptors.saturating_sub(places.friends()))
     }
 
-    /// With too many strangers who have only just come: when one of them may yield.
+    /// With too many strangers of whom none may yield yet: when that may change.
     fn yields_at(&self, places: &Places) -> Option<Instant> {
         places.yields_at().filter(|_| places.strangers() >= self.most_strangers(places))
     }

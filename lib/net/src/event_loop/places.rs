@@ -39,7 +39,6 @@ enum Standing {
 /// A stranger that has just come.
 struct Newcomer {
     slot: usize,
-    origin: Origin,
     since: Instant,
 }
 
@@ -49,11 +48,13 @@ pub(super) struct Places {
     max_connections: usize,
     /// By slot.
     standings: Vec<Standing>,
+    /// By age.
     newcomers: BTreeMap<u64, Newcomer>,
+    /// Newcomers included.
     strangers: Crowd,
     waiting: BTreeMap<u64, usize>,
     seated: usize,
-    /// All that are neither newcomers nor strangers.
+    /// All that are no strangers.
     friends: usize,
     next_number: u64,
 }
@@ -85,7 +86,7 @@ impl Places {
 
     /// Connections that may have to, those included that need not yet.
     pub(super) fn strangers(&self) -> usize {
-        self.newcomers.len() + self.strangers.len()
+        self.strangers.len()
     }
 
     /// Takes the time: who has come long enough ago may have to yield from now on.
@@ -93,15 +94,16 @@ impl Places {
         while let Some(eldest) = self.newcomers.first_entry()
             && eldest.get().since + HEAD_START <= now
         {
-            let Newcomer { slot, origin, .. } = eldest.remove();
-            self.strangers.insert(slot, origin);
+            let slot = eldest.remove().slot;
+            self.strangers.settle(slot);
             self.standings[slot] = Standing::Stranger;
         }
     }
 
-    /// If only newcomers could yield: when the eldest of them is none any more.
+    /// If nobody may yield before newcomers are none any more: when the eldest of them is that. It
+    /// may not be the one that it takes, but that one comes no later than [`HEAD_START`] from now.
     pub(super) fn yields_at(&self) -> Option<Instant> {
-        let eldest = self.newcomers.first_key_value().filter(|_| self.strangers.len() == 0);
+        let eldest = self.newcomers.first_key_value().filter(|_| !self.strangers.can_yield());
         eldest.map(|(_, newcomer)| newcomer.since + HEAD_START)
     }
 
@@ -122,7 +124,8 @@ impl Places {
             }
             Role::Decrypt => {
                 let number = self.number();
-                self.newcomers.insert(number, Newcomer { slot, origin, since: now });
+                self.newcomers.insert(number, Newcomer { slot, since: now });
+                self.strangers.insert(slot, origin);
                 self.standings[slot] = Standing::Newcomer(number);
             }
         }
@@ -133,9 +136,10 @@ impl Places {
     pub(super) fn recognise(&mut self, slot: usize) -> bool {
         match self.standings[slot] {
             Standing::Newcomer(number) => drop(self.newcomers.remove(&number)),
-            Standing::Stranger => self.strangers.remove(slot),
+            Standing::Stranger => {}
             _ => return false,
         }
+        self.strangers.remove(slot);
         self.friends += 1;
         if self.is_free() {
             self.take_seat(slot);
@@ -170,7 +174,7 @@ impl Places {
             Standing::Vacant => unreachable!("who goes has come"),
             Standing::Newcomer(number) => {
                 self.newcomers.remove(&number);
-                return;
+                return self.strangers.remove(slot);
             }
             Standing::Stranger => return self.strangers.remove(slot),
             Standing::Waiting(number) => drop(self.waiting.remove(&number)),
@@ -228,6 +232,38 @@ mod tests {
         assert_eq!(places.who_yields(u64::MAX), Some(2));
         places.leave(2);
         assert_eq!((places.strangers(), places.yields_at(), places.who_yields(0)), (0, None, None));
+    }
+
+    #[test]
+    fn who_brings_many_newcomers_does_not_drive_out_who_came_alone() {
+        const PLACES: usize = 100;
+        let start = Instant::now();
+        let mut places = Places::new(Role::Decrypt, 1);
+        places.enter(0, Origin::Unix, start);
+        let later = start + HEAD_START + HEAD_START / 5;
+        (1..PLACES).for_each(|slot| places.enter(slot, Origin::V4([127, 0, 0, 1]), later));
+        places.advance(later);
+        assert_eq!((places.strangers(), places.who_yields(0)), (PLACES, None));
+        assert_eq!(places.yields_at(), Some(later + HEAD_START));
+
+        // One half second on it is one of theirs, whatever is drawn.
+        places.advance(later + HEAD_START);
+        assert_eq!(places.yields_at(), None);
+        for part in 0..PLACES as u64 {
+            let chosen = places.who_yields(u64::MAX / PLACES as u64 * part);
+            assert!(chosen.is_some_and(|slot| slot != 0), "{chosen:?}");
+        }
+    }
+
+    #[test]
+    fn two_newcomers_cannot_stop_all() {
+        let start = Instant::now();
+        let mut places = Places::new(Role::Decrypt, 1);
+        (0..8).for_each(|slot| places.enter(slot, Origin::V4([127, 0, 0, slot as u8]), start));
+        let later = start + HEAD_START;
+        [8, 9].into_iter().for_each(|slot| places.enter(slot, Origin::Unix, later));
+        places.advance(later);
+        assert_eq!((places.yields_at(), places.who_yields(u64::MAX)), (None, Some(7)));
     }
 
     #[test]

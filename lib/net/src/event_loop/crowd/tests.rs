@@ -28,6 +28,12 @@ fn tcp(ip: impl Into<std::net::IpAddr>) -> Endpoint {
     Endpoint::Tcp(SocketAddr::new(ip.into(), 1))
 }
 
+/// Somebody who is no newcomer.
+fn settled(crowd: &mut Crowd, slot: usize, origin: Origin) {
+    crowd.insert(slot, origin);
+    crowd.settle(slot);
+}
+
 #[test]
 fn an_origin_is_what_costs_something() {
     let of = |endpoint: Endpoint| Origin::from(&endpoint);
@@ -45,9 +51,9 @@ fn an_origin_is_what_costs_something() {
 fn who_brings_the_most_yields() {
     let mut crowd = Crowd::default();
     assert_eq!(crowd.who_yields(0), None);
-    (0..10).for_each(|slot| crowd.insert(slot, v4(slot)));
-    (10..13).for_each(|slot| crowd.insert(slot, v4(99)));
-    (20..22).for_each(|slot| crowd.insert(slot, Origin::Unix));
+    (0..10).for_each(|slot| settled(&mut crowd, slot, v4(slot)));
+    (10..13).for_each(|slot| settled(&mut crowd, slot, v4(99)));
+    (20..22).for_each(|slot| settled(&mut crowd, slot, Origin::Unix));
     let chosen = |crowd: &Crowd| {
         // One draw for each part of the range: so each candidate comes equally often.
         let mut slots: Vec<_> =
@@ -63,6 +69,9 @@ fn who_brings_the_most_yields() {
     let mut slots = chosen(&crowd);
     slots.dedup();
     assert_eq!(slots, [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 21]);
+    // A newcomer makes its origin the largest, and is not chosen itself.
+    crowd.insert(30, v4(5));
+    assert_eq!(chosen(&crowd), [5; 12]);
 }
 
 proptest! {
@@ -72,34 +81,46 @@ proptest! {
         steps in proptest::collection::vec((0..40usize, 0..6usize, any::<u64>()), 1..400),
     ) {
         let mut crowd = Crowd::default();
-        let mut list: Vec<(usize, Origin)> = Vec::new();
+        // Slot, origin, and whether it is a newcomer.
+        let mut list: Vec<(usize, Origin, bool)> = Vec::new();
         for (slot, origin, draw) in steps {
-            match list.iter().position(|(there, _)| *there == slot) {
+            match list.iter().position(|(there, ..)| *there == slot) {
+                Some(index) if list[index].2 && draw % 4 > 0 => {
+                    list[index].2 = false;
+                    crowd.settle(slot);
+                }
                 Some(index) => {
                     list.remove(index);
                     crowd.remove(slot);
                 }
                 None => {
-                    list.push((slot, v4(origin)));
+                    list.push((slot, v4(origin), true));
                     crowd.insert(slot, v4(origin));
                 }
             }
             prop_assert_eq!(crowd.len(), list.len());
-            let count = |of: Origin| list.iter().filter(|(_, origin)| *origin == of).count();
-            let most = list.iter().map(|(_, origin)| count(*origin)).max();
-            let chosen = crowd.who_yields(draw);
-            let chosen = chosen.map(|chosen| list.iter().find(|(slot, _)| *slot == chosen));
-            match chosen {
-                Some(Some((_, origin))) => prop_assert_eq!(Some(count(*origin)), most),
-                Some(None) => prop_assert!(false, "somebody who is not there"),
-                None => prop_assert!(list.is_empty()),
+            let count = |of: Origin| list.iter().filter(|(_, origin, _)| *origin == of).count();
+            let most = list.iter().map(|(_, origin, _)| count(*origin)).max();
+            let settled = || list.iter().filter(|(.., newcomer)| !newcomer);
+            let most_settled = settled().map(|(_, origin, _)| count(*origin)).max();
+            let newcomers = list.len() - settled().count();
+            prop_assert_eq!(crowd.can_yield(), crowd.who_yields(draw).is_some());
+            match crowd.who_yields(draw) {
+                Some(chosen) => {
+                    let found = settled().find(|(slot, ..)| *slot == chosen);
+                    prop_assert!(found.is_some(), "a newcomer, or somebody who is not there");
+                    prop_assert_eq!(found.map(|(_, origin, _)| count(*origin)), most_settled);
+                    prop_assert!(most_settled == most || newcomers <= settled().count());
+                }
+                None => prop_assert!(most_settled < most && newcomers > settled().count()
+                    || list.is_empty()),
             }
         }
         // Nothing is kept of those who have gone.
-        list.into_iter().for_each(|(slot, _)| crowd.remove(slot));
-        prop_assert_eq!(crowd.len(), 0);
+        list.into_iter().for_each(|(slot, ..)| crowd.remove(slot));
+        prop_assert_eq!((crowd.len(), crowd.newcomers), (0, 0));
         prop_assert!(crowd.groups.is_empty() && crowd.by_origin.is_empty());
-        prop_assert!(crowd.sizes.is_empty());
+        prop_assert!(crowd.sizes.is_empty() && crowd.choices.is_empty());
     }
 }
 
@@ -108,15 +129,15 @@ proptest! {
 fn survives(places: usize, addresses: usize, arrivals: usize, draws: &mut Draws) -> bool {
     const FRIEND: usize = 0;
     let mut crowd = Crowd::default();
-    crowd.insert(FRIEND, Origin::Unix);
-    (1..places).for_each(|slot| crowd.insert(slot, v4(slot % addresses)));
+    settled(&mut crowd, FRIEND, Origin::Unix);
+    (1..places).for_each(|slot| settled(&mut crowd, slot, v4(slot % addresses)));
     for arrival in 0..arrivals {
         let slot = crowd.who_yields(draws.next()).unwrap();
         if slot == FRIEND {
             return false;
         }
         crowd.remove(slot);
-        crowd.insert(slot, v4((places + arrival) % addresses));
+        settled(&mut crowd, slot, v4((places + arrival) % addresses));
     }
     true
 }
