@@ -30,11 +30,13 @@ pub(super) struct Tls {
     sealed: usize,
     /// What is wrong with the peer's records; told when all before them has been read.
     fault: Option<rustls::Error>,
+    /// Why nothing can be written, found while reading; told to who writes next.
+    unwritable: Option<io::Error>,
 }
 
 impl Tls {
     pub(super) fn new(stream: Stream, connection: Connection) -> Self {
-        Self { stream, connection, opened: 0, sealed: 0, fault: None }
+        Self { stream, connection, opened: 0, sealed: 0, fault: None, unwritable: None }
     }
 
     pub(super) fn stream(&self) -> &Stream {
@@ -107,7 +109,7 @@ impl Tls {
     fn pull(&mut self) -> io::Result<usize> {
         let read = self.connection.read_tls(&mut self.stream)?;
         self.open();
-        self.flush()?; // what the peer asked for: an answer, or new keys
+        self.answer();
         Ok(read)
     }
 
@@ -132,8 +134,16 @@ impl Tls {
                 break;
             }
         }
-        self.flush()?;
+        self.answer();
         Ok(filled)
+    }
+
+    /// Writes what the peer's records have asked for: an answer, or new keys. If that fails, what
+    /// was read is as good as ever.
+    fn answer(&mut self) {
+        if let Err(error) = self.flush() {
+            self.unwritable = Some(error);
+        }
     }
 
     fn open(&mut self) {
@@ -157,6 +167,9 @@ impl Tls {
 
     /// Writes sealed records until there are none, or the socket takes no more.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        if let Some(error) = self.unwritable.take() {
+            return Err(error);
+        }
         while self.connection.wants_write() && self.stream.writable() {
             match self.connection.write_tls(&mut self.stream) {
                 Ok(written) => self.sealed = self.sealed.saturating_sub(written),

@@ -104,6 +104,8 @@ pub(crate) struct Web {
     writing: Writing,
     peer: Peer,
     fault: Option<Box<Fault>>,
+    /// Why nothing reaches a peer that has not said goodbye.
+    unwritable: Option<ErrorKind>,
     pings: Option<Pings>,
     claim: Option<Box<str>>,
     /// More to do without an event, since this time.
@@ -132,6 +134,7 @@ impl Web {
             writing: Writing::Open,
             peer: Peer::Here,
             fault: None,
+            unwritable: None,
             pings,
             claim: None,
             more: None,
@@ -371,6 +374,8 @@ impl Web {
         let Err(error) = self.try_push() else { return };
         if self.reading == Reading::Told {
             self.fail(error.kind(), error.to_string());
+        } else if self.peer == Peer::Here {
+            self.unwritable.get_or_insert(error.kind());
         }
         // What the peer has sent before may still be there to be read, and then the reason.
         self.writing = Writing::Closed;
@@ -497,7 +502,10 @@ impl Web {
             return Some(fault.kind);
         }
         // Behind the peer's Close its connection may end as it likes.
-        if self.reading == Reading::Open { self.link.stream_mut().take_breakage() } else { None }
+        match self.reading {
+            Reading::Open => self.link.stream_mut().take_breakage(),
+            Reading::Ended | Reading::Told => self.unwritable.take(),
+        }
     }
 
     pub(super) fn waiting(&self) -> usize {

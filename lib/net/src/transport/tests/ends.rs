@@ -51,6 +51,27 @@ fn a_flood_of_pings_takes_a_turn_and_no_more() {
     assert_eq!(raw.receive(), (PONG, Vec::new()));
 }
 
+/// The peer's reset has come.
+fn reset(raw: Raw, ours: &std::net::TcpStream) {
+    socket2::SockRef::from(&raw.socket).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(raw);
+    let until = Instant::now() + DEADLINE;
+    while ours.peer_addr().is_ok() {
+        assert!(Instant::now() < until, "the reset arrives at once");
+    }
+}
+
+#[test]
+fn a_side_that_breaks_while_its_end_is_read_is_a_broken_side() {
+    let (mut raw, mut web, same) = alone(None);
+    raw.send_chopped(&[(PING, b""), (BINARY, b"")], usize::MAX);
+    reset(raw, &same);
+    // The answer to the Ping finds the connection gone; the end of the stream counts all the same.
+    assert_eq!(web.read(&mut [0; 100]).unwrap(), 0);
+    web.advance(Instant::now());
+    assert!(web.take_breakage().is_some());
+}
+
 #[test]
 fn one_direction_ends_by_an_empty_message_where_that_is_agreed() {
     for plays in BOTH {

@@ -1,0 +1,89 @@
+//! TLS's records on a socket that breaks.
+
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::{ClientConnection, StreamOwned};
+
+use super::super::socket::Stream;
+use super::super::tls::Tls;
+use super::echo::DEADLINE;
+use super::raw::connection;
+use crate::addr::Endpoint;
+use crate::tls::{TlsClient, TlsServer};
+
+/// A certificate that vouches for itself; false, after saying so, if there is no openssl here.
+fn certify(directory: &Path) -> bool {
+    let line = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem \
+                -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+                -addext basicConstraints=critical,CA:FALSE";
+    let command =
+        Command::new("openssl").args(line.split_whitespace()).current_dir(directory).output();
+    let Ok(output) = command else {
+        assert!(std::env::var_os("CI").is_none(), "openssl is not installed");
+        eprintln!("*** skipped: openssl is not installed");
+        return false;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    true
+}
+
+type Client = StreamOwned<ClientConnection, TcpStream>;
+
+/// Our end of a connection, a second handle of its socket, and a peer; after the handshake.
+fn connected(directory: &Path) -> (Tls, TcpStream, Client) {
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.join(name));
+    let server = TlsServer::load(&certificate, &key).unwrap();
+    let client = TlsClient::new("localhost", Some(&certificate)).unwrap().start().unwrap();
+    let (theirs, ours) = connection();
+    ours.set_nonblocking(true).unwrap();
+    let same = ours.try_clone().unwrap();
+    let peer = Endpoint::Tcp(ours.peer_addr().unwrap());
+    let mut tls = Tls::new(Stream::new(ours.into(), &peer), server.start().unwrap().into());
+    let shaking = thread::spawn(move || {
+        let mut client = StreamOwned::new(client, theirs);
+        client.conn.complete_io(&mut client.sock).expect("a handshake");
+        client
+    });
+    let until = Instant::now() + DEADLINE;
+    while !tls.shake_hands().expect("a handshake") {
+        assert!(Instant::now() < until, "the handshake comes to an end");
+        tls.stream_mut().refresh();
+        thread::yield_now();
+    }
+    (tls, same, shaking.join().unwrap())
+}
+
+#[test]
+fn what_came_before_a_reset_is_read_though_something_waits_to_be_written() {
+    let directory = tempfile::tempdir().unwrap();
+    if !certify(directory.path()) {
+        return;
+    }
+    for room in [1000, 70_000] {
+        let (mut tls, same, mut client) = connected(directory.path());
+        while tls.waiting() == 0 {
+            tls.write(&[], &[1; 60_000]).expect("it is taken, or waits");
+        }
+        client.write_all(&[2; 9000]).unwrap();
+        socket2::SockRef::from(&client.sock).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        let until = Instant::now() + DEADLINE;
+        while same.peer_addr().is_ok() {
+            assert!(Instant::now() < until, "the reset arrives at once");
+        }
+        tls.stream_mut().refresh(); // an event tells of it
+        let (mut buffer, mut come) = (vec![0; room], 0);
+        while come < 9000 {
+            let read = tls.read(&mut buffer).expect("all that came before");
+            assert!(read > 0 && buffer[..read].iter().all(|byte| *byte == 2));
+            come += read;
+        }
+        let error = tls.write(&[], &[1]).expect_err("nobody takes it");
+        assert_ne!(error.kind(), ErrorKind::WouldBlock);
+    }
+}
