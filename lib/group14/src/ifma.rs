@@ -109,6 +109,10 @@ fn store(limbs: &mut Limbs, vectors: [__m512i; VECTORS]) {
 /// Each step needs the lowest limb of the one before, so what a step takes is the time of the
 /// instructions from limb to limb. These are kept few: a multiple of p is found and added, the limbs
 /// move down, one addition. All else is added up beside it, ahead of time.
+///
+/// No limb overflows: a step adds four halves of products to it, each below 2^52, and after 40 steps
+/// at most it has moved down to the lowest place, where one carry of less than 2^12 comes to it
+/// and it leaves its own. So it stays below 161 * 2^52 < 2^60.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn multiply(out: &mut Limbs, a: &Limbs, b: &Limbs, modulus: &Limbs) {
     let (a, p) = (load(a), load(modulus));
@@ -186,4 +190,109 @@ fn select(out: &mut Limbs, table: &[Limbs], index: u8) {
         }
     }
     store(out, selected);
+}
+
+#[cfg(test)]
+mod tests {
+    use num_bigint_dig::BigUint;
+
+    use super::*;
+
+    /// Runs `carried` on limbs in memory.
+    #[target_feature(enable = "avx512f")]
+    fn carry(limbs: &Limbs) -> Limbs {
+        let mut out = Limbs::ZERO;
+        store(&mut out, carried(load(limbs)));
+        out
+    }
+
+    fn number(limbs: &Limbs) -> BigUint {
+        let zero = BigUint::from(0u8);
+        limbs.0.iter().rev().fold(zero, |sum, limb| (sum << LIMB_BITS) + *limb)
+    }
+
+    fn limbs(number: &BigUint) -> Limbs {
+        let mut limbs = Limbs::ZERO;
+        for (at, byte) in number.to_bytes_le().into_iter().enumerate() {
+            for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
+                let at = 8 * at + bit;
+                limbs.0[at / LIMB_BITS] |= 1 << (at % LIMB_BITS);
+            }
+        }
+        limbs
+    }
+
+    fn are_52_bits(limbs: &Limbs) -> bool {
+        limbs.0.iter().all(|limb| *limb <= MASK)
+    }
+
+    #[test]
+    fn carries_ripple_through_all_vectors() {
+        if Ifma::detect().is_none() {
+            return eprintln!("skipped: this processor has no AVX-512 IFMA");
+        }
+        let mut cases = vec![
+            [0; LIMBS],
+            [MASK; LIMBS],
+            [MASK + 1; LIMBS],
+            [u64::MAX >> 4; LIMBS],
+            [u64::MAX; LIMBS],
+            core::array::from_fn(|i| i as u64),
+        ];
+        for start in 0..LIMBS {
+            for first in [MASK + 1, u64::MAX >> 4] {
+                // To the end, and stopped by a limb in between that has room for one more.
+                let mut case: [u64; LIMBS] =
+                    core::array::from_fn(|i| if i < start { 7 } else { MASK });
+                case[start] = first;
+                cases.push(case);
+                for stop in start + 1..LIMBS {
+                    let mut stopped = case;
+                    stopped[stop] = MASK - 1;
+                    cases.push(stopped);
+                    // Two chains, the second from where the first ends.
+                    stopped[stop] = MASK + 1;
+                    cases.push(stopped);
+                }
+            }
+        }
+        for case in cases {
+            let case = Limbs(case);
+            // SAFETY: the processor has the features; asked above.
+            let out = unsafe { carry(&case) };
+            assert!(are_52_bits(&out), "{:x?}", case.0);
+            // What the highest limb leaves over is dropped.
+            let expected = number(&case) % (BigUint::from(1u8) << (LIMBS * LIMB_BITS));
+            assert_eq!(number(&out), expected, "{:x?}", case.0);
+        }
+    }
+
+    #[test]
+    fn factors_up_to_twice_the_modulus_give_such_a_product() {
+        let Some(field) = Ifma::detect() else {
+            return eprintln!("skipped: this processor has no AVX-512 IFMA");
+        };
+        let p = BigUint::from_bytes_be(&modulus());
+        let (twice, one) = (&p * 2u8, BigUint::from(1u8));
+        let r = &one << (LIMBS * LIMB_BITS);
+        let mut factors = vec![BigUint::from(0u8), one.clone(), &twice - 1u8, &twice - 2u8];
+        factors.extend([&p - 1u8, p.clone(), &p + 1u8, &r % &p, (&one << 2048) - 1u8]);
+        // One limb full and all others empty, and the other way round.
+        for limb in [0, 1, 7, 8, 31, 32, 38] {
+            let full = BigUint::from(MASK) << (limb * LIMB_BITS);
+            factors.push((&one << 2048) - 1u8 - &full);
+            factors.push(full);
+        }
+        assert!(factors.iter().all(|factor| *factor < twice));
+        for a in &factors {
+            for b in &factors {
+                let mut out = Limbs::ZERO;
+                field.multiply(&mut out, &limbs(a), &limbs(b));
+                assert!(are_52_bits(&out));
+                let product = number(&out);
+                assert!(product < twice, "{a:x} * {b:x}");
+                assert_eq!(product * &r % &p, a * b % &p, "{a:x} * {b:x}");
+            }
+        }
+    }
 }
