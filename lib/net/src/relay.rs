@@ -163,7 +163,9 @@ impl Relay {
         let ends = [&self.plain, &self.encrypted].into_iter().flatten();
         let carriers = ends.filter_map(End::poll_timeout).min();
         if let Some(closing) = &self.closing {
-            let idle = idle.filter(|_| closing.reason.is_clean());
+            // What does not end cleanly waits for no carrier.
+            let clean = closing.reason.is_clean();
+            let (idle, carriers) = (idle.filter(|_| clean), carriers.filter(|_| clean));
             return closing.poll_timeout().into_iter().chain(idle).chain(carriers).min();
         }
         let core = self.conn.as_ref().and_then(Conn::poll_timeout);

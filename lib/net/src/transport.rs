@@ -198,7 +198,7 @@ impl Transport {
     }
 
     /// After the ends of both streams: whether all has been said and heard, so that closing loses
-    /// nothing. Waits no longer than `limit` for the peer.
+    /// nothing. Waits no longer than `limit` for the peer without progress; to be called in each turn.
     pub(crate) fn finish(&mut self, now: Instant, limit: Option<Duration>) -> bool {
         match self {
             Self::Socket(_) => true,

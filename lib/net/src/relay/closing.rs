@@ -105,8 +105,8 @@ impl Closing {
     }
 }
 
-/// Writes what waits for either side, and when nothing does closes each that has nothing more to
-/// say or hear. Whether both are closed.
+/// Writes what waits for either side, and when the carriers have taken all of it closes each that
+/// has nothing more to say or hear; they know for how long. Whether both are closed.
 fn finish_both(
     plain: &mut Option<End>,
     encrypted: &mut Option<End>,
@@ -116,7 +116,7 @@ fn finish_both(
     for (side, end) in [(Side::Plain, &mut *plain), (Side::Encrypted, &mut *encrypted)] {
         let Some(end) = end else { continue };
         end.flush().map_err(|error| CloseReason::WriteFailed(side, error.kind()))?;
-        written &= end.waiting() == 0;
+        written &= end.pending() == 0;
     }
     for slot in [&mut *plain, &mut *encrypted] {
         if written && slot.as_mut().is_some_and(|end| end.finish(ctx.now, ctx.shared.route.timeout))

@@ -210,7 +210,12 @@ impl End {
 
     /// Bytes that wait to be written.
     pub(super) fn waiting(&self) -> usize {
-        self.pending.len() - self.written + self.transport.waiting()
+        self.pending() + self.transport.waiting()
+    }
+
+    /// Bytes that the carrier has not even taken.
+    pub(super) fn pending(&self) -> usize {
+        self.pending.len() - self.written
     }
 
     /// Why nothing can be written any more, if the carrier has said that nothing can.

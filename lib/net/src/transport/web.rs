@@ -110,7 +110,16 @@ pub(crate) struct Web {
     claim: Option<Box<str>>,
     /// More to do without an event, since this time.
     more: Option<Instant>,
-    finish_by: Option<Instant>,
+    goodbye: Option<Goodbye>,
+}
+
+/// The wait for the end of what is said behind the streams.
+#[derive(Clone, Copy, Debug)]
+struct Goodbye {
+    /// How long it lasts if there is no progress.
+    until: Instant,
+    /// Bytes that the peer's system has not acknowledged.
+    left: usize,
 }
 
 impl Web {
@@ -138,7 +147,7 @@ impl Web {
             pings,
             claim: None,
             more: None,
-            finish_by: None,
+            goodbye: None,
         }
     }
 
@@ -494,7 +503,8 @@ impl Web {
             return self.more;
         }
         let ping = self.pings.as_ref().map(Pings::poll_timeout);
-        [self.more, ping, self.finish_by].into_iter().flatten().min()
+        let goodbye = self.goodbye.map(|goodbye| goodbye.until);
+        [self.more, ping, goodbye].into_iter().flatten().min()
     }
 
     pub(super) fn take_breakage(&mut self) -> Option<ErrorKind> {
@@ -523,14 +533,27 @@ impl Web {
     }
 
     pub(super) fn finish(&mut self, now: Instant, limit: Option<Duration>) -> bool {
-        let limit = limit.unwrap_or(LONGEST_GOODBYE);
-        let until = *self.finish_by.get_or_insert(now + limit);
         self.close(Code::Normal);
         self.reading = Reading::Told;
         self.more = None;
         self.push();
         self.read_on(now);
-        self.fault.is_some() || self.peer == Peer::Gone || until <= now
+        if self.fault.is_some() || self.peer == Peer::Gone {
+            return true;
+        }
+        if !self.control.is_empty() && self.link.waiting() > 0 {
+            // The end of the stream itself is still here, and has all the time that it wants.
+            self.goodbye = None;
+            return false;
+        }
+        let left = self.control.len() + self.link.waiting() + self.stream().unsent();
+        if let Some(goodbye) = self.goodbye
+            && goodbye.left <= left
+        {
+            return goodbye.until <= now;
+        }
+        self.goodbye = Some(Goodbye { until: now + limit.unwrap_or(LONGEST_GOODBYE), left });
+        false
     }
 
     pub(super) fn take_claim(&mut self) -> Option<Box<str>> {

@@ -73,6 +73,29 @@ fn a_side_that_breaks_while_its_end_is_read_is_a_broken_side() {
 }
 
 #[test]
+fn a_goodbye_that_nobody_takes_has_an_end() {
+    let limit = Duration::from_secs(5);
+    for full in [false, true] {
+        let (_raw, mut web, mut same) = alone(None);
+        while full && same.write(&[0; 4096]).is_ok() {} // now not even a Close has room
+        web.shutdown_write();
+        let now = Instant::now();
+        assert!(!web.finish(now, Some(limit)));
+        let due = web.poll_timeout().expect("it does not wait for ever");
+        assert!(due >= now + limit, "no turn before it is of use");
+        assert!(!web.finish(now + limit / 2, Some(limit)));
+        // What the peer's system has taken meanwhile is progress, from which on it counts anew.
+        let mut at = web.poll_timeout().unwrap();
+        let mut turns = 0;
+        while !web.finish(at, Some(limit)) {
+            at = web.poll_timeout().unwrap();
+            turns += 1;
+            assert!(turns < 100, "there is no end");
+        }
+    }
+}
+
+#[test]
 fn one_direction_ends_by_an_empty_message_where_that_is_agreed() {
     for plays in BOTH {
         // The peer's stream ends first; what it has sent still comes back, and more could.
