@@ -209,7 +209,7 @@ impl Listener {
     /// Sets the options of the connections to come: once here is cheaper than each time there.
     pub(crate) fn tune(&self, keepalive: bool, ack_timeout: Option<Duration>) {
         if matches!(self.local, Endpoint::Tcp(_)) {
-            transport::tune(&self.socket, keepalive, ack_timeout);
+            transport::tune_listener(&self.socket, keepalive, ack_timeout);
         }
     }
 

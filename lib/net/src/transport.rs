@@ -27,7 +27,7 @@ use spiped_ws::MAX_MESSAGE;
 use crate::addr::Endpoint;
 use crate::web::WebServer;
 use socket::Stream;
-pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, register, tune};
+pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, register, tune_listener};
 use web::Web;
 
 /// The most that [`Transport::headroom`] says.

@@ -56,6 +56,22 @@ fn close_on_exec(fd: &impl std::os::fd::AsFd) -> bool {
     flags & libc::FD_CLOEXEC != 0
 }
 
+/// A socket that a manager passes again and again keeps what the last one of us has set.
+#[cfg(target_os = "linux")]
+#[test]
+fn accepted_connections_have_the_options_of_the_last_tuning() {
+    let listener = Listener::bind(&tcp("127.0.0.1:0")).unwrap();
+    let second = Duration::from_secs(1);
+    for (keepalive, ack_timeout) in [(true, None), (false, Some(second)), (true, None)] {
+        listener.tune(keepalive, ack_timeout);
+        let _client = TcpStream::connect(port(&listener)).unwrap();
+        let (socket, _) = accept_one(&listener);
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.keepalive().unwrap(), keepalive);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), ack_timeout);
+    }
+}
+
 #[test]
 fn tcp_is_bound_with_its_real_port_and_accepted_from() {
     let listener = Listener::bind(&tcp("127.0.0.1:0")).unwrap();

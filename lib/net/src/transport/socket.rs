@@ -197,18 +197,27 @@ pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io
     registry.register(&mut SourceFd(&socket.as_raw_fd()), token, both)
 }
 
-/// Sets the options that every TCP connection has; on a listener, those of the connections that it
-/// accepts, where they take after it ([`ACCEPTED_TAKE_AFTER_LISTENER`]).
+/// Sets the options that every TCP connection has.
 ///
 /// As C spiped does, failures are of no consequence: the stream works without.
-pub(crate) fn tune(socket: &Socket, keepalive: bool, ack_timeout: Option<Duration>) {
+fn tune(socket: &Socket, keepalive: bool, ack_timeout: Option<Duration>) {
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_keepalive(keepalive);
     // This one was asked for, so it has to be said.
-    if let Some(limit) = ack_timeout
-        && let Err(error) = queue::set_ack_timeout(socket, limit)
+    if ack_timeout.is_some()
+        && let Err(error) = queue::set_ack_timeout(socket, ack_timeout)
     {
         log::warn!("--ack-timeout cannot be set on a connection: {error}");
+    }
+}
+
+/// Sets those of the connections that a listener accepts, where they take after it
+/// ([`ACCEPTED_TAKE_AFTER_LISTENER`]).
+pub(crate) fn tune_listener(socket: &Socket, keepalive: bool, ack_timeout: Option<Duration>) {
+    tune(socket, keepalive, ack_timeout);
+    // Whoever has passed the socket to us may have passed it to another before, who asked for one.
+    if ack_timeout.is_none() {
+        let _ = queue::set_ack_timeout(socket, None);
     }
 }
 
@@ -227,8 +236,8 @@ mod queue {
     const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
     /// TCP_USER_TIMEOUT, tcp(7).
-    pub(super) fn set_ack_timeout(socket: &Socket, limit: Duration) -> io::Result<()> {
-        socket.set_tcp_user_timeout(Some(limit.min(LONGEST)))
+    pub(super) fn set_ack_timeout(socket: &Socket, limit: Option<Duration>) -> io::Result<()> {
+        socket.set_tcp_user_timeout(limit.map(|limit| limit.min(LONGEST)))
     }
 
     // SIOCOUTQ has the number of TIOCOUTQ (linux/sockios.h).
@@ -251,7 +260,7 @@ mod queue {
     /// The option is refused before it gets here.
     pub(super) fn set_ack_timeout(
         _: &socket2::Socket,
-        _: std::time::Duration,
+        _: Option<std::time::Duration>,
     ) -> std::io::Result<()> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
