@@ -140,7 +140,8 @@ static-test: static
 # That every crate can be published: each is built from its own package, with the others' packages.
 crates:
 	$(CARGO) package --workspace --locked --allow-dirty --quiet \
-	    --exclude spiped-bench --exclude spiped-peer --exclude spiped-container
+	    --exclude spiped-bench --exclude spiped-peer --exclude spiped-container \
+	    --exclude spiped-hostile-tester
 
 clean:
 	$(CARGO) clean
