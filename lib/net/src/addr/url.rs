@@ -20,13 +20,12 @@ pub(crate) fn split_scheme(text: &str) -> Option<(String, &str)> {
 }
 
 /// The text as an error may show it: without whatever may be a password, even if the rest is wrong.
+/// Of what stands before the last @ that leaves the scheme.
 pub(crate) fn shown(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            format!("{}...{}", &text[..scheme + 3], &text[at..])
-        }
-        (None, Some(at)) => format!("...{}", &text[at..]),
-        _ => text.to_owned(),
+    let Some(at) = text.rfind('@') else { return text.to_owned() };
+    match split_scheme(&text[..at]) {
+        Some((scheme, _)) => format!("{scheme}://...{}", &text[at..]),
+        None => format!("...{}", &text[at..]),
     }
 }
 

@@ -44,6 +44,10 @@ fn what_is_no_proxy_is_refused_without_its_password() {
         ("http://p/path", "expected nothing after host and port"),
         ("http://joe:hu/sh@p", "bad port"),
         ("joe:hush/@p", "bad port"),
+        ("joe:hush@http://p:3128", "bad port"),
+        ("joe:a://hush@p:x", "bad port"),
+        ("j://joe:hush@p", "unknown scheme j://"),
+        ("h@joe://hush@p/x", "bad port"),
         ("http://:hush@p", "expected a user"),
         (&long, "at most 255 bytes"),
     ];
