@@ -130,7 +130,6 @@ impl Web {
         early: Vec<u8>,
         ping: Option<Duration>,
     ) -> Self {
-        let pings = ping.map(|period| Pings::new(period, Instant::now()));
         Self {
             link,
             accepting: None,
@@ -144,7 +143,7 @@ impl Web {
             peer: Peer::Here,
             fault: None,
             unwritable: None,
-            pings,
+            pings: Some(Pings::new(ping, Instant::now())),
             claim: None,
             more: None,
             goodbye: None,
@@ -483,10 +482,7 @@ impl Web {
             self.pings = None;
             return;
         }
-        let stalled = Stalled {
-            sending: !self.is_silent() || !self.link.writable(),
-            receiving: self.reading == Reading::Open && self.link.readable(),
-        };
+        let stalled = self.stalled();
         let Some(pings) = &mut self.pings else { return };
         match pings.handle_timeout(now, stalled) {
             Due::Nothing => {}
@@ -494,7 +490,18 @@ impl Web {
                 self.control.extend_from_slice(&self.session.ping(key(self.session.role())));
                 self.push();
             }
+            Due::Pong => {
+                self.control.extend_from_slice(&self.session.pong(&[], key(self.session.role())));
+                self.push();
+            }
             Due::Gone => self.fail(ErrorKind::TimedOut, "two Pings in a row were not answered"),
+        }
+    }
+
+    fn stalled(&self) -> Stalled {
+        Stalled {
+            sending: !self.is_silent() || !self.link.writable(),
+            receiving: self.reading == Reading::Open && self.link.readable(),
         }
     }
 
@@ -502,7 +509,7 @@ impl Web {
         if self.accepting.is_some() {
             return self.more;
         }
-        let ping = self.pings.as_ref().map(Pings::poll_timeout);
+        let ping = self.pings.as_ref().and_then(|pings| pings.poll_timeout(self.stalled()));
         let goodbye = self.goodbye.map(|goodbye| goodbye.until);
         [self.more, ping, goodbye].into_iter().flatten().min()
     }
