@@ -11,6 +11,7 @@ use spiped_net::addr::{Address, Security, WebUrl};
 use spiped_net::tls::{TlsClient, TlsServer};
 use spiped_net::web::{Carrier, WebClient, WebServer};
 use spiped_ws::upgrade;
+use zeroize::Zeroizing;
 
 use crate::options::{Accepts, Hidden, WebOptions};
 
@@ -62,7 +63,7 @@ pub fn from_source(source: Option<&WebUrl>, options: &WebOptions) -> Result<Carr
 }
 
 /// The lines that the request has besides its own.
-fn headers(url: &WebUrl, given: &[Hidden]) -> Result<Vec<String>, String> {
+fn headers(url: &WebUrl, given: &[Hidden]) -> Result<Vec<Zeroizing<String>>, String> {
     let mut lines = Vec::new();
     for header in given {
         match header.text().strip_prefix('@') {
@@ -71,7 +72,7 @@ fn headers(url: &WebUrl, given: &[Hidden]) -> Result<Vec<String>, String> {
         }
     }
     if let Some(credentials) = url.credentials() {
-        let is_other = |line: &String| {
+        let is_other = |line: &Zeroizing<String>| {
             line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Authorization"))
         };
         if lines.iter().any(is_other) {
@@ -80,19 +81,20 @@ fn headers(url: &WebUrl, given: &[Hidden]) -> Result<Vec<String>, String> {
                 .to_owned());
         }
         let basic = upgrade::basic(credentials.user(), credentials.password());
-        lines.push(format!("Authorization: {basic}"));
+        lines.push(format!("Authorization: {}", *basic).into());
     }
     Ok(lines)
 }
 
 /// Every line of the file that is not empty.
-fn read_headers(file: &Path, lines: &mut Vec<String>) -> Result<(), String> {
+fn read_headers(file: &Path, lines: &mut Vec<Zeroizing<String>>) -> Result<(), String> {
     let whose = format!("--http-header: {}", file.display());
     let length = fs::metadata(file).map_err(|error| format!("{whose}: {error}"))?.len();
     if length > MAX_HEADERS {
         return Err(format!("{whose}: it is {length} bytes long; expected a few lines"));
     }
     let text = fs::read_to_string(file).map_err(|error| format!("{whose}: {error}"))?;
+    let text = Zeroizing::new(text);
     let before = lines.len();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         lines.push(checked(line, &format!("{whose}, line {}", number + 1))?);
@@ -104,10 +106,10 @@ fn read_headers(file: &Path, lines: &mut Vec<String>) -> Result<(), String> {
 }
 
 /// The line, which is not shown if it is none: it may be a secret.
-fn checked(line: &str, whose: &str) -> Result<String, String> {
+fn checked(line: &str, whose: &str) -> Result<Zeroizing<String>, String> {
     let line = line.trim_end();
     upgrade::check_header(line).map_err(|expected| format!("{whose}: {expected}"))?;
-    Ok(line.to_owned())
+    Ok(line.to_owned().into())
 }
 
 #[cfg(test)]

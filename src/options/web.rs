@@ -11,12 +11,13 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 use spiped_net::addr::{Address, Security, WebUrl};
 use spiped_proto::Role;
+use zeroize::Zeroizing;
 
 use super::value::{DEFAULT_PING, parse_ping};
 
-/// Text that may hold a password. Not shown.
+/// Text that may hold a password. Not shown, and wiped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Hidden(String);
+pub struct Hidden(Zeroizing<String>);
 
 impl Hidden {
     /// The text.
@@ -28,7 +29,7 @@ impl Hidden {
 
 impl From<String> for Hidden {
     fn from(text: String) -> Self {
-        Self(text)
+        Self(text.into())
     }
 }
 

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::tls::{TlsClient, TlsServer};
 
 /// What carries the encrypted side.
@@ -28,7 +30,7 @@ pub struct WebClient {
     /// What is asked for: a path, with perhaps a query.
     pub target: String,
     /// Further header lines, each checked by [`spiped_ws::upgrade::check_header`]; some are secret.
-    pub headers: Vec<String>,
+    pub headers: Vec<Zeroizing<String>>,
     /// For `wss:`.
     pub tls: Option<TlsClient>,
     /// `--ws-ping`: the time between two Pings.

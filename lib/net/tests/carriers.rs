@@ -138,7 +138,7 @@ fn asks(tls: Option<TlsClient>) -> WebClient {
     WebClient {
         host: "localhost".to_owned(),
         target: "/a%20path?with=a&query".to_owned(),
-        headers: vec!["X-Forwarded-For: 192.0.2.1".to_owned()],
+        headers: vec!["X-Forwarded-For: 192.0.2.1".to_owned().into()],
         tls,
         ping: Some(Duration::from_millis(400)),
     }

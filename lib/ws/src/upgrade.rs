@@ -10,6 +10,7 @@ use core::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha1::{Digest, Sha1};
+use zeroize::Zeroizing;
 
 pub use head::{Head, MAX_HEAD};
 
@@ -138,32 +139,40 @@ fn no_http(line: &str) -> String {
     format!("this is not HTTP: {line}")
 }
 
-/// What a client asks for, and by which it knows the answer.
-#[derive(Debug)]
+/// What a client asks for, and by which it knows the answer. What it asks may hold passwords: it is
+/// wiped, and not shown.
 pub struct Offer {
-    request: String,
+    request: Zeroizing<String>,
     accept: String,
+}
+
+impl fmt::Debug for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Offer(..)")
+    }
 }
 
 impl Offer {
     /// A request to `host` for `target`, a path with perhaps a query. The key is 16 random bytes;
     /// `headers` are whole lines without their ends, each checked by [`check_header`].
     #[must_use]
-    pub fn new(host: &str, target: &str, headers: &[String], key: [u8; 16]) -> Self {
+    pub fn new(host: &str, target: &str, headers: &[Zeroizing<String>], key: [u8; 16]) -> Self {
         let key = BASE64.encode(key);
         let own_host = headers.iter().any(|line| {
             line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("Host"))
         });
-        let mut request = format!("GET {target} HTTP/1.1\r\n");
-        if !own_host {
-            request += &format!("Host: {host}\r\n");
-        }
-        request += &format!(
-            "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        let host = if own_host { "" } else { &*format!("Host: {host}\r\n") };
+        let own = format!(
+            "{host}Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
              Sec-WebSocket-Key: {key}\r\n{HALF_CLOSE}: 1\r\n"
         );
-        headers.iter().for_each(|line| request += &format!("{line}\r\n"));
-        request += "\r\n";
+        let lines = headers.iter().flat_map(|line| [line.as_str(), "\r\n"]);
+        let parts =
+            ["GET ", target, " HTTP/1.1\r\n", &own].into_iter().chain(lines).chain(["\r\n"]);
+        // It does not grow, which would leave copies behind.
+        let length = parts.clone().map(str::len).sum();
+        let mut request = Zeroizing::new(String::with_capacity(length));
+        parts.for_each(|part| request.push_str(part));
         Self { request, accept: accept(key.as_bytes()) }
     }
 
@@ -234,8 +243,10 @@ pub fn check_header(line: &str) -> Result<(), &'static str> {
 
 /// The value of `Proxy-Authorization` or `Authorization` for a user and a password.
 #[must_use]
-pub fn basic(user: &str, password: &str) -> String {
-    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+pub fn basic(user: &str, password: &str) -> Zeroizing<String> {
+    let both = Zeroizing::new(format!("{user}:{password}"));
+    let encoded = Zeroizing::new(BASE64.encode(&*both));
+    Zeroizing::new(format!("Basic {}", *encoded))
 }
 
 /// What a server shows for a key.

@@ -31,7 +31,6 @@ impl Connect {
         let mut request = format!("CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n");
         let line = Zeroizing::new(credentials.map_or_else(String::new, |credentials| {
             let basic = upgrade::basic(credentials.user(), credentials.password());
-            let basic = Zeroizing::new(basic);
             format!("Proxy-Authorization: {}\r\n", *basic)
         }));
         // In one piece, since what grows leaves copies behind.

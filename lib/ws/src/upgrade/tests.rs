@@ -113,8 +113,9 @@ fn what_is_claimed_is_printable() {
 
 #[test]
 fn two_of_ours_agree_on_the_end_of_one_direction() {
-    let headers = ["X-Token: a:b".to_owned()];
+    let headers = ["X-Token: a:b".to_owned().into()];
     let offer = Offer::new("example.com:8080", "/a%20b?c=d&e=%2F", &headers, *b"the sample nonce");
+    assert_eq!(format!("{offer:?}"), "Offer(..)");
     let asked = offer.request();
     assert!(asked.starts_with("GET /a%20b?c=d&e=%2F HTTP/1.1\r\nHost: example.com:8080\r\n"));
     assert!(asked.contains(&format!("\r\nSec-WebSocket-Key: {KEY}\r\n")), "{asked}");
@@ -126,7 +127,7 @@ fn two_of_ours_agree_on_the_end_of_one_direction() {
     let other = Request { half_close: false, ..request };
     assert_eq!(offer.accept(other.grant().as_bytes()), Ok(false));
 
-    let fronted = Offer::new("a", "/", &["host: b".to_owned()], [0; 16]);
+    let fronted = Offer::new("a", "/", &["host: b".to_owned().into()], [0; 16]);
     assert_eq!(fronted.request().to_ascii_lowercase().matches("\r\nhost:").count(), 1);
 }
 
@@ -169,5 +170,5 @@ fn headers_of_users_are_one_line_and_not_ours() {
     ] {
         assert!(check_header(line).is_err(), "{line:?}");
     }
-    assert_eq!(basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    assert_eq!(*basic("Aladdin", "open sesame"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 }
