@@ -135,6 +135,15 @@ impl Request {
     }
 }
 
+/// X-Forwarded-For of a request, also of one that is refused.
+#[must_use]
+pub fn forwarded_for(head: &[u8]) -> Option<String> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    request.parse(head).ok()?;
+    header(request.headers, "X-Forwarded-For").map(printable)
+}
+
 fn no_http(line: &str) -> String {
     format!("this is not HTTP: {line}")
 }

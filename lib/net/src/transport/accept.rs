@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use spiped_ws::upgrade::{Head, Request};
+use spiped_ws::upgrade::{self, Head, Request};
 
 use super::link::Link;
 use crate::web::WebServer;
@@ -34,11 +34,13 @@ pub(super) struct Refused {
     pub(super) error: io::Error,
     /// What the peer is told, if anything.
     pub(super) response: &'static str,
+    /// Where it claims to come from.
+    pub(super) claim: Option<String>,
 }
 
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
-        Self { error, response: "" }
+        Self { error, response: "", claim: None }
     }
 }
 
@@ -67,7 +69,9 @@ impl Accepting {
                 let path = self.server.path.as_deref();
                 let request = Request::parse(self.head.bytes(), path).map_err(|refusal| {
                     let response = refusal.response;
-                    Refused { error: io::Error::new(io::ErrorKind::InvalidData, refusal), response }
+                    let claim = upgrade::forwarded_for(self.head.bytes());
+                    let error = io::Error::new(io::ErrorKind::InvalidData, refusal);
+                    Refused { error, response, claim }
                 })?;
                 return Ok(Granted { request, early: piece[taken..read].to_vec() });
             }

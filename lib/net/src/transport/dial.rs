@@ -153,6 +153,7 @@ impl Dial {
                     let written = link.write(&[], &self.out)?;
                     self.out.drain(..written);
                 }
+                link.flush()?; // what TLS has of it
                 let (offer, head) = &mut **asked;
                 let early = read_head(link, head)?;
                 let half_close = offer.accept(head.bytes()).map_err(invalid)?;

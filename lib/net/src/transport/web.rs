@@ -249,6 +249,7 @@ impl Web {
             Err(refused) if refused.error.kind() == ErrorKind::WouldBlock => Err(refused.error),
             Err(refused) => {
                 self.accepting = None;
+                self.claim = refused.claim.map(String::into_boxed_str);
                 self.writing = Writing::Closed;
                 self.control.extend_from_slice(refused.response.as_bytes());
                 self.explain(refused.error.kind(), refused.error.to_string());
@@ -443,6 +444,8 @@ impl Web {
     pub(super) fn advance(&mut self, now: Instant) {
         self.more = None;
         if self.accepting.is_some() {
+            // What TLS has to say so far; that it cannot be said is found by reading.
+            let _ = self.link.flush();
             return;
         }
         self.push();

@@ -1,6 +1,7 @@
 //! Ends, Pings of ours, stalls, and what a stranger gets.
 
 use std::io::{ErrorKind, Read, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use spiped_ws::{Role, Session};
@@ -242,6 +243,14 @@ fn what_asks_for_no_websocket_gets_a_404_and_no_more() {
         assert!(answer.ends_with("\r\n\r\nNot Found\n"), "{answer}");
         assert_eq!(echo.outcome().unwrap_err().kind(), ErrorKind::InvalidData);
     }
+    // The log says for whom it was asked.
+    let (mut socket, ours) = connection();
+    let peer = Endpoint::Tcp(ours.peer_addr().unwrap());
+    let server = Arc::new(WebServer { path: None, tls: None, ping: None });
+    let mut web = Web::accept(Stream::new(ours.into(), &peer), &server).unwrap();
+    socket.write_all(b"GET / HTTP/1.1\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n").unwrap();
+    assert_eq!(web.read(&mut [0; 32]).unwrap_err().kind(), ErrorKind::InvalidData);
+    assert_eq!(web.take_claim().as_deref(), Some("192.0.2.7"));
     // Who never comes to an end is cut off without a word.
     let (mut socket, ours) = connection();
     let server = WebServer { path: None, tls: None, ping: None };

@@ -1,20 +1,24 @@
 //! TLS's records on a socket that breaks.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mio::{Events, Poll, Token};
 use rustls::{ClientConnection, StreamOwned};
 
 use super::super::socket::Stream;
 use super::super::tls::Tls;
+use super::super::web::Web;
 use super::echo::DEADLINE;
 use super::raw::connection;
 use crate::addr::Endpoint;
 use crate::tls::{TlsClient, TlsServer};
+use crate::web::WebServer;
 
 /// A certificate that vouches for itself; false, after saying so, if there is no openssl here.
 fn certify(directory: &Path) -> bool {
@@ -86,4 +90,51 @@ fn what_came_before_a_reset_is_read_though_something_waits_to_be_written() {
         let error = tls.write(&[], &[1]).expect_err("nobody takes it");
         assert_ne!(error.kind(), ErrorKind::WouldBlock);
     }
+}
+
+#[test]
+fn a_handshake_goes_on_when_the_socket_has_room_again() {
+    let directory = tempfile::tempdir().unwrap();
+    if !certify(directory.path()) {
+        return;
+    }
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| directory.path().join(name));
+    let tls = Some(TlsServer::load(&certificate, &key).unwrap());
+    let server = Arc::new(WebServer { path: None, tls, ping: None });
+    let mut client = TlsClient::new("localhost", Some(&certificate)).unwrap().start().unwrap();
+    let (mut theirs, ours) = connection();
+    ours.set_nonblocking(true).unwrap();
+    let mut same = ours.try_clone().unwrap();
+    let peer = Endpoint::Tcp(ours.peer_addr().unwrap());
+    let mut web = Web::accept(Stream::new(ours.into(), &peer), &server).unwrap();
+    let mut poll = Poll::new().unwrap();
+    web.stream().register(poll.registry(), Token(0)).unwrap();
+
+    // The socket takes nothing when the first flight is due.
+    let mut stuffed = 0;
+    while let Ok(written) = same.write(&[0; 4096]) {
+        stuffed += written;
+    }
+    client.write_tls(&mut theirs).unwrap();
+    let until = Instant::now() + DEADLINE;
+    let mut events = Events::with_capacity(8);
+    let mut turn = |web: &mut Web| {
+        poll.poll(&mut events, Some(Duration::from_millis(10))).unwrap();
+        events.iter().for_each(|event| web.note(event));
+        web.advance(Instant::now());
+        assert!(Instant::now() < until, "no event brings it on");
+    };
+    turn(&mut web);
+    while same.peek(&mut [0; 5]).is_err() {
+        turn(&mut web);
+    }
+    assert_eq!(web.read(&mut [0; 32]).unwrap_err().kind(), ErrorKind::WouldBlock);
+
+    theirs.read_exact(&mut vec![0; stuffed]).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let mut first = [0];
+    while theirs.read(&mut first).is_err() {
+        turn(&mut web);
+    }
+    assert_eq!(first, [22], "a record of the handshake");
 }
