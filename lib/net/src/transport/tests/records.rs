@@ -112,9 +112,14 @@ fn a_handshake_goes_on_when_the_socket_has_room_again() {
 
     // The socket takes nothing when the first flight is due.
     let mut stuffed = 0;
-    while let Ok(written) = same.write(&[0; 4096]) {
-        stuffed += written;
-    }
+    let mut stuff = |socket: &mut TcpStream| {
+        for size in [4096, 1] {
+            while let Ok(written) = socket.write(&[0; 4096][..size]) {
+                stuffed += written;
+            }
+        }
+    };
+    stuff(&mut same);
     client.write_tls(&mut theirs).unwrap();
     let until = Instant::now() + DEADLINE;
     let mut events = Events::with_capacity(8);
@@ -128,7 +133,9 @@ fn a_handshake_goes_on_when_the_socket_has_room_again() {
     while same.peek(&mut [0; 5]).is_err() {
         turn(&mut web);
     }
+    stuff(&mut same); // what the peer's side has taken meanwhile
     assert_eq!(web.read(&mut [0; 32]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(same.write(&[0]).is_err(), "nothing of the flight had room");
 
     theirs.read_exact(&mut vec![0; stuffed]).unwrap();
     theirs.set_nonblocking(true).unwrap();
