@@ -72,7 +72,9 @@ pub fn read_for(option: &str, source: &KeySource) -> Result<SharedKey, String> {
     }
     match length {
         // As C spiped we go on; but whoever runs spipe must not miss it.
-        0 => log::error!("{name}: the key is empty, so anybody has it; make it 32 random bytes"),
+        0 => log::error!(
+            "{name}: the key is empty: it is used, but anybody has it; make it 32 random bytes"
+        ),
         1..SAFE_LEN => {
             log::warn!("{name}: the key has {length} of the 32 random bytes that it should have");
         }

@@ -199,9 +199,29 @@ impl Tls {
 fn describe(fault: &rustls::Error) -> String {
     match fault {
         rustls::Error::InvalidMessage(_) => "TLS: this is not TLS".to_owned(),
-        rustls::Error::InvalidCertificate(_) => {
-            format!("TLS: {fault} (--tls-ca names the authority to be believed)")
-        }
+        rustls::Error::InvalidCertificate(why) => format!("TLS: the certificate {}", refused(why)),
         _ => format!("TLS: {fault}"),
+    }
+}
+
+/// Why a certificate is not believed, and what helps.
+fn refused(why: &rustls::CertificateError) -> String {
+    use rustls::CertificateError as Why;
+    match why {
+        Why::UnknownIssuer => {
+            "is of an authority that is not known here (--tls-ca names one to believe)".to_owned()
+        }
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            format!("is for another name than the target's: {why}")
+        }
+        Why::Expired | Why::ExpiredContext { .. } => "has expired".to_owned(),
+        Why::NotValidYet | Why::NotValidYetContext { .. } => {
+            "is not valid yet; is the clock right?".to_owned()
+        }
+        // Known by its name only: the type is of a library beneath rustls.
+        Why::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "is an authority's own (CA:TRUE); a server needs one with CA:FALSE".to_owned()
+        }
+        _ => format!("is refused: {why}"),
     }
 }
