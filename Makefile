@@ -140,7 +140,10 @@ static-test: static
 	tests/package/static.sh $(CARGO_TARGET_DIR)/$(STATIC_TARGET)/release
 
 # That every crate can be published: each is built from its own package, with the others' packages.
+# Those cargo unpacks where it keeps sources, in a nameless registry, and takes again the next time as
+# long as the version is the same, whatever has changed.
 crates:
+	rm -rf "$${CARGO_HOME:-$$HOME/.cargo}"/registry/src/-*/spiped-*
 	$(CARGO) package --workspace --locked --allow-dirty --quiet \
 	    --exclude spiped-bench --exclude spiped-peer --exclude spiped-container \
 	    --exclude spiped-hostile-tester
