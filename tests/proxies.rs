@@ -238,6 +238,8 @@ fn what_a_proxy_answers_is_told() {
     let [(tcp, _), (ws, _), _] = far.targets(NAME);
     let nobody = format!("[127.0.0.1]:{}", Address::unused().port());
     let wrong = |url: &str| url.replace("hush", "wrong");
+    let absent = format!("http://{nobody}");
+    let no_proxy_there = format!("no way to the proxy for {tcp}: cannot connect to 127.0.0.1:");
     for (target, proxy, reason) in [
         (&tcp, http_bare.as_str(), "asks for a user and a password: HTTP/1.0 407"),
         (&ws, &wrong(&http), "HTTP/1.0 401"),
@@ -245,6 +247,7 @@ fn what_a_proxy_answers_is_told() {
         (&tcp, &wrong(&socks), "does not take this user and password"),
         (&nobody, &http, "the proxy refuses: HTTP/1."),
         (&nobody, &socks, "the connection was refused"),
+        (&tcp, &absent, &no_proxy_there),
         // The right address, the wrong language.
         (&tcp, &socks.replace("socks5h", "http"), "it ended the connection"),
     ] {

@@ -33,6 +33,8 @@ pub enum ConnectError {
     TimedOut(Option<Endpoint>),
     /// There is no address.
     NoAddress,
+    /// None of the addresses of the proxy that is to be asked for this destination.
+    Proxy(String, Box<Self>),
     /// It is connected, but of no use; without a reason, the time was up.
     NotOpened(Endpoint, Hurdle, Option<String>),
 }
@@ -44,6 +46,9 @@ impl fmt::Display for ConnectError {
             Self::TimedOut(Some(endpoint)) => write!(f, "{endpoint} did not answer in time"),
             Self::TimedOut(None) => f.write_str("the system had no room for a connection in time"),
             Self::NoAddress => f.write_str("the target has no address"),
+            Self::Proxy(destination, error) => {
+                write!(f, "no way to the proxy for {destination}: {error}")
+            }
             Self::NotOpened(endpoint, hurdle, Some(reason)) => {
                 write!(f, "{hurdle} at {endpoint}: {reason}")
             }
@@ -133,17 +138,26 @@ impl Connector {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             let under_way = self.attempts.last().map(|(index, _)| *index);
             let endpoint = under_way.map(|index| self.route.targets[index].clone());
-            return Progress::Failed(ConnectError::TimedOut(endpoint));
+            return self.unreached(ConnectError::TimedOut(endpoint));
         }
         if self.attempts.is_empty() && self.next >= self.route.targets.len() {
-            return Progress::Failed(match self.last_error.take() {
+            let error = match self.last_error.take() {
                 Some((index, error)) => {
                     ConnectError::Failed(self.route.targets[index].clone(), error)
                 }
                 None => ConnectError::NoAddress,
-            });
+            };
+            return self.unreached(error);
         }
         Progress::Pending
+    }
+
+    /// No attempt has succeeded; where the addresses are a proxy's, that has to be said.
+    fn unreached(&self, error: ConnectError) -> Progress {
+        Progress::Failed(match &self.route.opening.via {
+            Some(via) => ConnectError::Proxy(via.destination.to_string(), Box::new(error)),
+            None => error,
+        })
     }
 
     /// An attempt has succeeded, and the others are over.
