@@ -68,6 +68,7 @@ fn a_terminal_shows_bytes_rate_and_time() {
     let last = shown.rsplit("5.00 MiB sent, 5.00 MiB received, ").next().expect("the last line");
     assert_ne!(last, shown, "no line with the final counts");
     assert!(last.contains("iB/s, 00:0"), "{last:?}");
+    assert!(last.ends_with('\n'), "the prompt would stand behind it: {last:?}");
 }
 
 #[test]

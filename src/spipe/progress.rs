@@ -89,4 +89,6 @@ fn draw(counts: &Arc<Counts>, stop: &Receiver<()>) {
     }
     update();
     bar.abandon();
+    // Or the shell's prompt would stand behind it.
+    let _ = io::Write::write_all(&mut io::stderr(), b"\n");
 }
