@@ -33,10 +33,11 @@ $(PROGRAMS):
 # Each file is written beside its place and renamed over it, so whoever starts the program at that
 # moment gets the old one or the new one, and a running daemon keeps the one it has.
 install: $(PROGRAMS)
-	install -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(MAN1DIR)"
+	install -d "$(DESTDIR)$(BINDIR)"
 	set -e; for from in $(PROGRAMS); do to="$(DESTDIR)$(BINDIR)/$${from##*/}"; \
 	    install -m 0755 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
-	set -e; for from in $(PAGES); do to="$(DESTDIR)$(MAN1DIR)/$${from##*/}"; \
+	set -e; test -z "$(MAN1DIR)" || for from in $(PAGES); do \
+	    to="$(DESTDIR)$(MAN1DIR)/$${from##*/}"; install -d "$(DESTDIR)$(MAN1DIR)"; \
 	    install -m 0644 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done
 	set -e; test -z "$(UNITDIR)" || for from in $(UNITS); do \
 	    to="$(DESTDIR)$(UNITDIR)/$${from##*/}"; install -d "$(DESTDIR)$(UNITDIR)"; \
@@ -48,7 +49,8 @@ install: $(PROGRAMS)
 
 uninstall:
 	for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
-	for from in $(PAGES); do rm -f "$(DESTDIR)$(MAN1DIR)/$${from##*/}"; done
+	test -z "$(MAN1DIR)" || for from in $(PAGES); do \
+	    rm -f "$(DESTDIR)$(MAN1DIR)/$${from##*/}"; done
 	test -z "$(UNITDIR)" || for from in $(UNITS); do \
 	    rm -f "$(DESTDIR)$(UNITDIR)/$${from##*/}"; done
 	for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
