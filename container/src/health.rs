@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use socket2::{Socket, Type};
 use spiped_net::addr::{Address, Endpoint, Form};
+use spiped_programs::options::Accepts;
+use spiped_programs::route::Route;
 use spiped_programs::spiped::args::{self, Options};
 use spiped_proto::Role;
 use spiped_proto::wire::NONCE_LEN;
@@ -59,8 +61,14 @@ fn ask(options: &Options) -> Result<String, String> {
         Role::Encrypt => &options.target,
     };
     let address = Address::parse(text).map_err(|error| error.to_string())?;
-    if let Form::Web(_) = address.form() {
-        return Ok(format!("spiped runs; {text} is a WebSocket and was not asked"));
+    let is_web = matches!(address.form(), Form::Web(_)) || options.web.accepts != Accepts::Streams;
+    if is_web {
+        return Ok(format!("spiped runs; {address} is a WebSocket and was not asked"));
+    }
+    if options.role == Role::Encrypt
+        && Route::new(address.clone(), &options.web)?.first_hop().0 != "-t"
+    {
+        return Ok(format!("spiped runs; {address} is behind a proxy and was not asked"));
     }
     let endpoints = address.resolve().map_err(|error| error.to_string())?;
     let mut problem = String::new();
@@ -138,5 +146,18 @@ mod tests {
         assert!(error.starts_with(&format!("spiped -d at {bad} does not answer: ")), "{error}");
         assert!(ask("-d", "/nowhere", &good).unwrap_err().contains("/nowhere does not answer"));
         assert!(ask("-e", "/nowhere", "ws://host/").unwrap().contains("was not asked"));
+    }
+
+    #[test]
+    fn what_needs_more_than_a_connection_to_answer_is_not_asked() {
+        let ask = |words: &[&str]| {
+            let words = [&["spiped", "-k", "k", "-s"], words].concat();
+            super::ask(&options_of(&line(&words)).unwrap()).unwrap()
+        };
+        let said = ask(&["127.0.0.1:1", "-d", "-w", "-t", "/nowhere"]);
+        assert_eq!(said, "spiped runs; 127.0.0.1:1 is a WebSocket and was not asked");
+        let proxied = ["/a", "-e", "-t", "127.0.0.1:1", "--proxy", "socks5://127.0.0.1:2"];
+        let said = ask(&proxied);
+        assert_eq!(said, "spiped runs; 127.0.0.1:1 is behind a proxy and was not asked");
     }
 }

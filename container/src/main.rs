@@ -59,7 +59,6 @@ fn main() -> ExitCode {
 /// Becomes spiped, with a key.
 fn become_daemon(daemon: Daemon) -> ExitCode {
     let mut command = Command::new("spiped");
-    command.args(daemon.arguments);
     if let Some(filters) = daemon.log_filters {
         command.env("RUST_LOG", filters);
     }
@@ -69,6 +68,8 @@ fn become_daemon(daemon: Daemon) -> ExitCode {
             Err(reason) => return fail(&reason, 1),
         }
     }
+    // Behind the key, which an option of the user's that lacks its value must not swallow.
+    command.args(daemon.arguments);
     become_program(command)
 }
 
