@@ -118,9 +118,10 @@ fuzz-smoke:
 	tests/fuzz/run smoke
 
 # The Debian package, below target/debian.  cargo-deb is built below target/tools if there is none.
-DEB = PATH="$$PWD/$(CARGO_TARGET_DIR)/tools/bin:$$PATH"; $(CARGO) deb --no-build --locked
+DEB_PATH = PATH="$$(cd $(CARGO_TARGET_DIR) && pwd)/tools/bin:$$PATH"
+DEB = $(DEB_PATH); $(CARGO) deb --no-build --locked
 deb: all
-	PATH="$$PWD/$(CARGO_TARGET_DIR)/tools/bin:$$PATH"; command -v cargo-deb >/dev/null || \
+	$(DEB_PATH); command -v cargo-deb >/dev/null || \
 	    $(CARGO) install --quiet --locked --root $(CARGO_TARGET_DIR)/tools cargo-deb
 	$(DEB) --output $(CARGO_TARGET_DIR)/debian/
 
