@@ -15,22 +15,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use support::foreign::{Foreign, find, have};
+use support::foreign::{Foreign, find, have, may_mount};
 use support::process::{Log, Role, Spiped, daemonise};
 use support::servers::echo_once;
 use support::{
     Address, DEADLINE, Daemon, Implementation::Ours, Room, Server, holds_within, wait_until,
 };
-
-/// Whether this user may have mounts of its own; says so if not.
-fn may_mount(test: &str) -> bool {
-    let tried = Command::new("unshare").args(["--mount", "true"]).output();
-    let may = tried.is_ok_and(|output| output.status.success());
-    if !may {
-        support::skip(test, "only root may mount, outside of most containers");
-    }
-    may
-}
 
 /// The daemon's command, with `directory` of its room in place of `place`, seen by nobody else.
 fn mounted(daemon: &Spiped, directory: &Path, place: &str) -> Command {

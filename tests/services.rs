@@ -1,7 +1,7 @@
 //! The command lines by which others start spiped, word by word: FreeBSD's rc script, the module of
 //! NixOS, that of Puppet, and the official container image.
 //!
-//! It owns that these go on working. Next: `systemd.rs`.
+//! It owns that these go on working, with a user `spiped` where they have one. Next: `systemd.rs`.
 
 mod support;
 
@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 
+use support::foreign::may_mount;
 use support::process::{Log, daemonise, end, pid_in, wait_for};
 use support::servers::echo_once;
 use support::{Address, Implementation::Ours, Program, Room, Server, kernel, wait_until};
@@ -56,13 +57,37 @@ fn path(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
+/// No user of a machine has these numbers.
+const SPIPED: (u32, u32) = (65_431, 65_432);
+
+/// A line that is run where there are a user and a group `spiped`, as the packages make them: with
+/// files over those in /etc, which nobody else sees.
+fn with_the_packages_user(room: &Room, line: &str) -> String {
+    let (uid, gid) = SPIPED;
+    let mut over = String::new();
+    for (name, entry) in [
+        ("passwd", format!("spiped:x:{uid}:{gid}:spiped:/nonexistent:/usr/sbin/nologin\n")),
+        ("group", format!("spiped:x:{gid}:\n")),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n".to_owned()),
+    ] {
+        let theirs = Path::new("/etc").join(name);
+        if theirs.exists() {
+            let rest = std::fs::read_to_string(&theirs).expect("UTF-8");
+            let rest = if name == "nsswitch.conf" { "" } else { &rest };
+            std::fs::write(room.path(name), entry + rest).expect("write");
+            over += &format!("mount --bind '{}' /etc/{name}; ", path(&room.path(name)));
+        }
+    }
+    // Private: a mount must not reach anybody else, nor outlive the daemon.
+    format!("exec unshare --mount --propagation private sh -ec \"{over}{line}\"")
+}
+
 /// `${command} -D $MODEFLAG -s $SOURCE -t $TARGET -k $KEY -u ${spiped_uid}:${spiped_gid}
-/// -p $PIDFILE $FLAGS`, and to stop it: kill, wait, `rm $PIDFILE`.
+/// -p $PIDFILE $FLAGS`, where both are `spiped`; and to stop it: kill, wait, `rm $PIDFILE`.
 #[test]
 fn freebsds_rc_script() {
-    let test = "freebsds_rc_script";
-    if !nix::unistd::geteuid().is_root() {
-        return support::skip(test, "only root can become another user");
+    if !may_mount("freebsds_rc_script") {
+        return;
     }
     let (room, server) = (Room::new(), Server::echo());
     // As in /var/run: only root may remove the pidfile, and the script does.
@@ -72,15 +97,20 @@ fn freebsds_rc_script() {
         let pidfile = room.path(&format!("spiped_{name}.pid"));
         let (key, file) = (room.key(), pidfile.clone());
         let line = format!(
-            "exec $spiped -D {mode} -s {} -t {} -k {} -u nobody:nogroup -p {} {flags}",
+            "exec $spiped -D {mode} -s {} -t {} -k {} -u spiped:spiped -p {} {flags}",
             source.spec(),
             target.spec(),
             path(&key),
             path(&file)
         );
-        let (status, log) = daemonise(&mut shell(&room, &line));
+        let (status, log) = daemonise(&mut shell(&room, &with_the_packages_user(&room, &line)));
         assert!(status.success(), "{}", log.text());
         wait_until("it listens", || kernel::listening(source));
+        let is = |name, id: u32| {
+            let line = kernel::status_line(pid_in(&pidfile), name).expect("it runs");
+            line.split_whitespace().all(|found| found == id.to_string())
+        };
+        wait_until("it is that user", || is("Uid:", SPIPED.0) && is("Gid:", SPIPED.1));
         pidfile
     };
     let (near, far) = (Address::unused(), Address::unused());

@@ -1,6 +1,7 @@
 //! Programs that other people wrote, such as web servers and proxies: found, started and ended.
 //!
-//! Where they are missing, tests that want them are skipped loudly, and fail where `CI=true`.
+//! Where they are missing, or may not do what is needed, tests that want them are skipped loudly,
+//! and fail where `CI=true`.
 //! Next: `web.rs`.
 
 use std::path::PathBuf;
@@ -38,6 +39,17 @@ pub(crate) fn have(test: &str, programs: &[&str]) -> bool {
     };
     assert!(!super::in_ci(), "{test}: {missing} is not installed");
     super::skip(test, &format!("{missing} is not installed"));
+    false
+}
+
+/// Whether this user may have mounts of its own; otherwise says so, or panics in CI.
+pub(crate) fn may_mount(test: &str) -> bool {
+    let tried = Command::new("unshare").args(["--mount", "true"]).output();
+    if tried.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(!super::in_ci(), "{test}: only root may mount, outside of most containers");
+    super::skip(test, "only root may mount, outside of most containers");
     false
 }
 
