@@ -1,4 +1,6 @@
-//! What the programs `spiped`, `spipe` and `spiped-keygen` are made of, as a library so that tests can reach it.
+//! What the programs `spiped`, `spipe` and `spiped-keygen` are made of, as a library so that tests
+//! can reach it. It may change in any version; the libraries for others are spiped-proto and
+//! spiped-ws.
 
 pub mod blocking;
 pub mod carrier;

@@ -1,6 +1,6 @@
 //! Documents that cannot drift: options in --help are those of the manual pages, the code layout in
-//! README.md is that of the tree, and the tests that SECURITY.md names exist. Completions are checked
-//! in completions.rs.
+//! README.md is that of the tree, the tests that SECURITY.md names exist, and the public types of the
+//! libraries are what their documentation says of them. Completions are checked in completions.rs.
 //!
 //! It owns facts that are written down twice. Next: nothing; this is the last one.
 
@@ -225,6 +225,59 @@ fn the_readme_names_every_part_of_the_tree() {
             assert!(named(&paths, &dir), "README.md names nothing in {dir}");
         }
     }
+}
+
+/// The public types in a source file that others can take to pieces, enumerations and structures
+/// with public fields, and whether they say that they may grow.
+fn open_types(source: &str) -> Vec<(String, bool)> {
+    let item = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric()).collect();
+    let mut found = Vec::new();
+    let mut lines = source.lines().peekable();
+    let mut may_grow = false;
+    while let Some(line) = lines.next() {
+        if let Some(rest) = line.strip_prefix("pub enum ") {
+            found.push((item(rest), may_grow));
+        } else if let Some(rest) = line.strip_prefix("pub struct ") {
+            let mut fields =
+                std::iter::from_fn(|| lines.next_if(|field| field.starts_with("    ")));
+            let is_open = fields.any(|field| field.starts_with("    pub "));
+            if is_open || rest.contains("(pub ") || rest.ends_with(';') && !rest.contains('(') {
+                found.push((item(rest), may_grow));
+            }
+        }
+        may_grow = line == "#[non_exhaustive]" || may_grow && line.starts_with("#[");
+    }
+    found
+}
+
+#[test]
+fn public_types_may_grow_unless_their_crate_says_otherwise() {
+    let mut seen = 0;
+    for library in ["proto", "ws", "group14", "lanes", "vault"] {
+        let dir = format!("lib/{library}/src");
+        let text = read(&format!("{dir}/lib.rs"));
+        let (_, versions) = text.split_once("//! # Versions\n").expect("it says what may change");
+        let doc: String = versions.lines().take_while(|line| line.starts_with("//!")).collect();
+        let mut dirs = Vec::new();
+        source_dirs(&root().join(&dir), &mut dirs);
+        // Hidden: lib/proto/src/lib.rs.
+        dirs.retain(|dir| !dir.ends_with("proto/src/crypt"));
+        let files = dirs.iter().flat_map(|dir| std::fs::read_dir(dir).expect("a directory"));
+        let files = files.map(|entry| entry.expect("an entry").path());
+        for file in files.filter(|file| file.is_file() && !file.ends_with("proto/src/crypt.rs")) {
+            let source = std::fs::read_to_string(&file).expect("UTF-8");
+            for (name, may_grow) in open_types(&source) {
+                seen += 1;
+                let is_named = doc.contains(&format!("[`{name}`]"));
+                assert!(
+                    may_grow != is_named,
+                    "{name} in {} is to be #[non_exhaustive], or named in {dir}/lib.rs",
+                    file.display()
+                );
+            }
+        }
+    }
+    assert!(seen > 12, "only {seen} types were found");
 }
 
 /// What .gitignore says is not ours: build directories and pidfiles.

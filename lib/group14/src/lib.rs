@@ -4,6 +4,11 @@
 //! every exponent: no branch and no address depends on a secret bit. The steps are in `power.rs`;
 //! the arithmetic beneath is chosen at run time: `ifma.rs` on processors with AVX-512 IFMA,
 //! `portable.rs` (crypto-bigint) elsewhere. Refuses to judge a peer's value: that is the caller's.
+//!
+//! # Versions
+//!
+//! Functions over arrays of bytes, and no type of its own or of another crate: there is nothing that
+//! could grow.
 
 #[cfg(target_arch = "x86_64")]
 mod ifma;

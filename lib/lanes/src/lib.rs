@@ -6,6 +6,11 @@
 //! the choice of the kernel at run time; the fall-back is the `sha2` crate, one message after the
 //! other. Refuses to know packets. Next: `wide.rs` and `x86.rs`, the only unsafe code;
 //! `break_even.rs` chooses between them.
+//!
+//! # Versions
+//!
+//! [`HmacKey`] shows nothing of what is in it, and may hold more one day. Of another crate only the
+//! trait `ZeroizeOnDrop` of zeroize 1 is part of the interface.
 
 #[cfg(target_arch = "x86_64")]
 mod break_even;

@@ -3,6 +3,11 @@
 //!
 //! Start at `event_loop.rs` (the only `poll()` of a running program), then `relay.rs` (one
 //! connection). Everything else is one noun a file, and knows nothing of these two.
+//!
+//! # Versions
+//!
+//! This is the lower half of the programs, not a library for others: its types may change in any
+//! version, and the programs depend on exactly theirs. The libraries are spiped-proto and spiped-ws.
 #![deny(unsafe_code)]
 
 pub mod addr;

@@ -89,11 +89,20 @@ impl core::error::Error for HandshakeError {}
 
 /// What a verified peer has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Authenticated {
     /// Index of the key that the peer holds, in the keys we were given.
     pub key: usize,
     /// Whether the connection has perfect forward secrecy.
     pub forward_secrecy: bool,
+}
+
+impl Authenticated {
+    /// A peer that has shown this, as the tests of a driver need it.
+    #[must_use]
+    pub const fn new(key: usize, forward_secrecy: bool) -> Self {
+        Self { key, forward_secrecy }
+    }
 }
 
 /// A finished handshake: the only way to get a [`Sealer`] and an [`Opener`] for a connection.
@@ -256,7 +265,7 @@ impl AwaitPublic {
             Role::Decrypt => (keys.server(), keys.client()),
         };
         Ok(Established {
-            authenticated: Authenticated { key, forward_secrecy },
+            authenticated: Authenticated::new(key, forward_secrecy),
             sealer: Sealer::new(sending),
             opener: Opener::new(receiving),
         })

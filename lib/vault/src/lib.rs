@@ -5,6 +5,10 @@
 //! another one on its page is dropped; what is free is zero. Refuses to know what the bytes mean,
 //! and to decide whether locking is wanted: the program says so, by [`lock`]. Unsafe: the mapping,
 //! and references into it; a slot belongs to one owner only. Next: `secret.rs` in lib/proto.
+//!
+//! # Versions
+//!
+//! [`Slot`] shows nothing of what it is made of. Nothing of another crate is part of the interface.
 
 use std::collections::BTreeMap;
 use std::fmt;

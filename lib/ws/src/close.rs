@@ -6,6 +6,7 @@ use crate::session::Violation;
 
 /// Why a connection is closed, as we say it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Code {
     /// All is done.
     Normal,

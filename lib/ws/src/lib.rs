@@ -27,6 +27,12 @@
 //! assert!(matches!(server.decode(&mut wire, &mut cursor), Ok(None)));
 //! assert_eq!(&wire[..cursor.payload()], b"to the server");
 //! ```
+//!
+//! # Versions
+//!
+//! Types that are expected to grow are `#[non_exhaustive]`. [`Signal`] and [`Role`] are not: a
+//! driver that passes over one of them is wrong, so another one will be a new major version. Of
+//! another crate only `Zeroizing` of zeroize 1 is part of the interface.
 #![forbid(unsafe_code)]
 
 mod close;

@@ -33,6 +33,7 @@ pub enum Signal {
 
 /// What a peer did that it must not do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Violation {
     /// A bit that only an extension gives a meaning; none was agreed.
     ReservedBits,

@@ -28,6 +28,7 @@ const SHOWN: usize = 120;
 
 /// Why there is no WebSocket. One line, fit for a log whatever the peer has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What is wrong.
     pub reason: String,
@@ -65,6 +66,7 @@ pub fn printable(text: &[u8]) -> String {
 
 /// What a client asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Request {
     accept: String,
     /// Whether the client knows that an empty message ends one direction.

@@ -49,7 +49,7 @@ pub(crate) fn replay(case: &Case, role: Role, arrival: Arrival) {
     assert_eq!(end.said(), after, "{context}: sent after the peer's value");
 
     let forward_secrecy = !case.flag(&format!("f_{us}")) && !is_one(case, them);
-    let authenticated = Event::PeerAuthenticated(Authenticated { key: 0, forward_secrecy });
+    let authenticated = Event::PeerAuthenticated(Authenticated::new(0, forward_secrecy));
     assert_eq!(end.conn.poll_event(), Some(authenticated), "{context}");
 
     let mut total = 0;

@@ -23,7 +23,7 @@ const P: &str = "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC7
                  3995497CEA956AE515D2261898FA051015728E5A8AACAA68FFFFFFFFFFFFFFFF";
 
 fn authenticated(key: usize, forward_secrecy: bool) -> Vec<Event> {
-    vec![Event::PeerAuthenticated(Authenticated { key, forward_secrecy })]
+    vec![Event::PeerAuthenticated(Authenticated::new(key, forward_secrecy))]
 }
 
 fn refused(error: HandshakeError) -> Vec<Event> {

@@ -186,7 +186,7 @@ impl<'a> Stage<'a> {
             Ok(peer) => peer,
         };
         let forward_secrecy = self.pfs != Pfs::Refuse && !peer.is_one();
-        let authenticated = Authenticated { key: index, forward_secrecy };
+        let authenticated = Authenticated::new(index, forward_secrecy);
         assert_eq!(self.node.events, [Event::PeerAuthenticated(authenticated)]);
         let shared = match forward_secrecy {
             true => shared_value(&peer, &self.exponent),

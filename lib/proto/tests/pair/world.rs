@@ -127,7 +127,7 @@ impl World {
             Program::new(&mut rng, ends[end], slowest, up[end].piece())
         });
         let forward_secrecy = !pfs.contains(&Pfs::Refuse);
-        let authenticated = [0, key].map(|key| Authenticated { key, forward_secrecy });
+        let authenticated = [0, key].map(|key| Authenticated::new(key, forward_secrecy));
         Self { rng, now, programs, nodes, up, down, wire, authenticated }
     }
 

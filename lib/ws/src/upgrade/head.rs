@@ -13,6 +13,7 @@ pub struct Head {
 
 /// A head of more than [`MAX_HEAD`] bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TooLong;
 
 impl Head {
