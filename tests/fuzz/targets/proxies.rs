@@ -2,7 +2,7 @@
 //! and take no byte that is the destination's.
 //!
 //! Owns the promises of `lib/net/src/proxy.rs`. The first byte chooses the proxy and how the rest,
-//! what it sends, is cut. Next: `command_line.rs`.
+//! what it sends, is cut. Next: `frames.rs`.
 // smoke: 20000 runs
 #![no_main]
 
