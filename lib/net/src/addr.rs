@@ -69,9 +69,7 @@ impl Address {
                 .map(|(url, written)| Self { written, form: Form::Web(Box::new(url)) })
                 .map_err(|problem| AddressError::new(&url::shown(text), Problem::Url(problem)));
         }
-        parse_form(text, Port::Required)
-            .map(|form| Self { written: text.to_owned(), form })
-            .map_err(|problem| AddressError::new(text, problem))
+        Self::plain(text, Port::Required)
     }
 
     /// Reads an address to connect from (`-b`): without a port, and with port 0, it means any.
@@ -86,7 +84,16 @@ impl Address {
             let problem = "a URL is no local address; expected host, host:port or [IP]:port";
             return Err(AddressError::new(&url::shown(text), Problem::Url(problem.to_owned())));
         }
-        parse_form(text, Port::Optional)
+        Self::plain(text, Port::Optional)
+    }
+
+    /// Reads what is no URL.
+    fn plain(text: &str, port: Port) -> Result<Self, AddressError> {
+        // A password in the wrong place must not be looked up as a name, nor shown as one.
+        if text.contains('@') && !text.starts_with('/') {
+            return Err(AddressError::new(&url::shown(text), Problem::At));
+        }
+        parse_form(text, port)
             .map(|form| Self { written: text.to_owned(), form })
             .map_err(|problem| AddressError::new(text, problem))
     }

@@ -39,6 +39,7 @@ pub(super) enum Problem {
     Empty,
     NoHost,
     NoPort,
+    At,
     PathTooLong(usize),
     BadBrackets,
     BadIp(String),
@@ -58,6 +59,10 @@ impl fmt::Display for AddressError {
                  all interfaces are [0.0.0.0]:port or [::]:port)"
             ),
             Problem::NoPort => write!(f, "no port; expected {FORMS}"),
+            Problem::At => f.write_str(
+                "no host has an '@'; expected a user and a password in a URL, behind its scheme: \
+                 ws://user:password@host",
+            ),
             Problem::PathTooLong(length) => write!(
                 f,
                 "the path of a UNIX socket is {length} bytes long; expected at most {}",

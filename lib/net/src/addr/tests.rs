@@ -64,6 +64,20 @@ fn what_is_no_address_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_password_in_the_wrong_place_is_refused_unseen() {
+    for text in
+        ["joe:hush@ws://h", "joe:hush@h:80", "joe:hush@h", "u@ws://joe:hush@h", "hush@[::1]:1"]
+    {
+        for error in [Address::parse(text).unwrap_err(), Address::parse_bind(text).unwrap_err()] {
+            let (error, host) = (error.to_string(), text.rsplit('@').next().unwrap());
+            assert!(error.starts_with(&format!("bad address \"...@{host}\": ")), "{error}");
+            assert!(error.contains("expected") && !error.contains("hush"), "{error}");
+        }
+    }
+    assert!(Address::parse("/run/a@b").is_ok());
+}
+
+#[test]
 fn a_path_may_be_as_long_as_the_system_allows() {
     let longest = format!("/{}", "x".repeat(UNIX_PATH_LIMIT - 2));
     let address = Address::parse(&longest).unwrap();

@@ -79,7 +79,7 @@ fn destinations_are_what_proxies_understand() {
         ("ws+unix:///x", "a UNIX socket"),
         ("h:no such service", "unknown service"),
         ("h HTTP/1.1\r\nX: y:80", "is no name for a proxy"),
-        ("user@h:80", "is no name for a proxy"),
+        ("h,i:80", "is no name for a proxy"),
         (&long, "is no name for a proxy"),
     ];
     for (text, reason) in refusals {
