@@ -75,9 +75,11 @@ impl Site {
                     ("127.0.0.1:3000", &format!("127.0.0.1:{}", site.decrypt.address().port())),
                 ],
             );
-            // What the ports mean, and that nothing outside of the room is touched or asked.
+            // What the ports mean, and that nothing outside of the room is touched or asked; the
+            // port of HTTP/3 might be somebody else's.
             let global = format!(
-                "{{\nadmin off\nhttp_port {plain}\nhttps_port {tls}\nskip_install_trust\n}}\n"
+                "{{\nadmin off\nhttp_port {plain}\nhttps_port {tls}\nskip_install_trust\n\
+                 servers {{\nprotocols h1 h2\n}}\n}}\n"
             );
             let file = site.room.path("Caddyfile");
             std::fs::write(&file, global + &block).expect("write");
@@ -90,7 +92,14 @@ impl Site {
         });
         let root = "caddy/caddy/pki/authorities/local/root.crt";
         site.certificate.authority = site.room.path(root);
-        wait_until("Caddy has an authority", || site.certificate.authority.is_file());
+        // It listens before it has a certificate, and until then it refuses.
+        let (authority, port) = (&site.certificate.authority, site.tls.port());
+        wait_until("Caddy shows a certificate", || {
+            let mut command = Command::new(find("openssl").expect("looked for before"));
+            command.args(["s_client", "-verify_return_error", "-servername", "localhost"]);
+            command.args(["-connect", &format!("localhost:{port}"), "-CAfile"]).arg(authority);
+            authority.is_file() && run(&mut command, b"").status.success()
+        });
         site
     }
 

@@ -3,8 +3,9 @@
 //! Every socket that is made here has read and write timeouts, so that no test can hang.
 //! Next: `servers.rs`.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ impl Address {
 
     /// The IPv6 loopback address with a port for the kernel to choose.
     pub(crate) fn any_v6() -> Self {
-        Self::Tcp(SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 0)))
+        Self::Tcp(SocketAddr::from((Ipv6Addr::LOCALHOST, 0)))
     }
 
     /// As an argument of -s or -t. Port 0 is only accepted without brackets.
@@ -76,9 +77,7 @@ impl Address {
 
     /// A loopback address on which nothing listens.
     pub(crate) fn unused() -> Self {
-        let (socket, address) = Self::any_v4().listen().expect("a free port");
-        drop(socket);
-        address
+        unused_at(Ipv4Addr::LOCALHOST.into())
     }
 
     /// The port number; panics for a UNIX socket.
@@ -121,7 +120,18 @@ pub(crate) fn have_ipv6() -> bool {
 
 /// An IPv6 loopback address on which nothing listens.
 pub(crate) fn unused_v6() -> Address {
-    let (socket, address) = Address::any_v6().listen().expect("a free port");
-    drop(socket);
-    address
+    unused_at(Ipv6Addr::LOCALHOST.into())
+}
+
+/// Drawn from below the ports that the kernel gives away by itself: until somebody listens at it, no
+/// connection of another test begins there.
+fn unused_at(ip: IpAddr) -> Address {
+    let mut ports = std::iter::repeat_with(|| {
+        let drawn = RandomState::new().build_hasher().finish();
+        10_000 + (drawn % 20_000) as u16
+    });
+    let mut free = ports.by_ref().take(1000).filter_map(|port| {
+        Address::Tcp(SocketAddr::new(ip, port)).listen().ok().map(|(_, address)| address)
+    });
+    free.next().expect("a free port")
 }
