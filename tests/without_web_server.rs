@@ -6,12 +6,16 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use nix::sys::signal::Signal;
+use socket2::Socket;
+use spiped_peer::{Frame, read_frame};
 use support::foreign::{Foreign, find, have, without_proxies};
 use support::process::{Role, Spiped, run};
 use support::servers::{echo_once, try_echo};
@@ -102,6 +106,80 @@ fn a_certificate_is_read_again_at_sighup() {
     assert!(trusts(&new.authority) && daemon.running(), "{}", daemon.log());
 }
 
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    ToServer,
+    ToClient,
+}
+
+/// Passes on what a client and the server of a WebSocket say, and keeps the control frames.
+struct Tap {
+    server: Server,
+    seen: Arc<Mutex<Vec<(Way, Frame)>>>,
+}
+
+impl Tap {
+    fn start(bridge: &Address) -> Self {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (bridge, kept) = (bridge.clone(), seen.clone());
+        let server = Server::each_at(&Address::any_v4(), move |client| {
+            let server = bridge.connect().expect("the bridge is there");
+            let back = (server.try_clone().expect("dup"), client.try_clone().expect("dup"));
+            let seen = kept.clone();
+            thread::spawn(move || {
+                pass_on(back.0, back.1, |frame| keep(&seen, Way::ToClient, frame))
+            });
+            pass_on(client, server, |frame| keep(&kept, Way::ToServer, frame));
+        });
+        Self { server, seen }
+    }
+
+    /// The payloads of the frames that went this way and begin so.
+    fn seen(&self, way: Way, first: u8) -> Vec<Vec<u8>> {
+        let seen = self.seen.lock().expect("no thread panicked");
+        let wanted = seen.iter().filter(|(went, frame)| *went == way && frame.first == first);
+        wanted.map(|(_, frame)| frame.payload.clone()).collect()
+    }
+}
+
+fn keep(seen: &Mutex<Vec<(Way, Frame)>>, way: Way, frame: Frame) {
+    if frame.first & 0x08 != 0 {
+        seen.lock().expect("no thread panicked").push((way, frame));
+    }
+}
+
+/// Passes on a head and then frames, byte for byte, up to the end of the stream.
+fn pass_on(from: Socket, mut to: Socket, keep: impl Fn(Frame)) {
+    let mut from = Tee { from, seen: Vec::new() };
+    while !from.seen.ends_with(b"\r\n\r\n") {
+        from.read_exact(&mut [0]).expect("a head");
+    }
+    loop {
+        to.write_all(&std::mem::take(&mut from.seen)).expect("the other takes it");
+        match read_frame(&mut from) {
+            Ok(frame) => keep(frame),
+            Err(_) => break drop(to.shutdown(Shutdown::Write)),
+        }
+    }
+}
+
+/// Keeps what was read.
+struct Tee {
+    from: Socket,
+    seen: Vec<u8>,
+}
+
+impl Read for Tee {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.seen.extend_from_slice(&into[..read]);
+        Ok(read)
+    }
+}
+
 #[test]
 fn c_spiped_works_behind_websockify_which_pings() {
     let test = "c_spiped_works_behind_websockify_which_pings";
@@ -119,15 +197,18 @@ fn c_spiped_works_behind_websockify_which_pings() {
     command.arg(format!("127.0.0.1:{}", decrypt.address().port()));
     let _websockify = Foreign::start("websockify", &mut command, &[&bridge]);
 
-    let url = format!("ws://127.0.0.1:{}/", bridge.port());
+    let tap = Tap::start(&bridge);
+    let url = format!("ws://127.0.0.1:{}/", tap.server.address().port());
     let encrypt = Spiped::new(Ours, Role::Encrypt, &room, &any, &any)
         .target(&url)
         .flags(&["--proxy", "none"])
         .start();
     let mut client = encrypt.address().connect().expect("connect");
     echo_once(&mut client, b"hello");
-    // Longer than two of its pings; nothing relies on when they come.
-    std::thread::sleep(Duration::from_millis(2500));
+    wait_until("two of its Pings have come", || {
+        echo_once(&mut client, b"between them");
+        tap.seen(Way::ToClient, PING).len() >= 2
+    });
     let data: Vec<u8> = (0..3_000_000u32).map(|i| (i % 251) as u8).collect();
     let mut writer = client.try_clone().expect("dup");
     std::thread::scope(|scope| {
@@ -137,7 +218,11 @@ fn c_spiped_works_behind_websockify_which_pings() {
         assert!(back == data, "the echo differs");
     });
     try_echo(&mut client, b"and goes on").expect("an echo");
-    client.shutdown(std::net::Shutdown::Write).expect("shutdown");
+    // Each is answered by a Pong with what was in it.
+    let pings = tap.seen(Way::ToClient, PING);
+    wait_until("as many Pongs", || tap.seen(Way::ToServer, PONG).len() >= pings.len());
+    assert_eq!(tap.seen(Way::ToServer, PONG)[..pings.len()], pings);
+    client.shutdown(Shutdown::Write).expect("shutdown");
     assert_eq!(client.read(&mut [0; 1]).expect("an end, and no cut"), 0);
     wait_until("both have ended", || encrypt.log().contains(": finished"));
 }

@@ -1,6 +1,7 @@
 //! Frames as a peer would write them, in any pieces, against what must come of them.
 
 use proptest::prelude::*;
+use spiped_peer::frame;
 
 use super::*;
 
@@ -34,27 +35,6 @@ fn hear(session: &mut Session, bytes: &[u8], piece: usize) -> Heard {
         }
     }
     heard
-}
-
-/// A frame as it is on the wire, whatever is wrong with it.
-fn frame(first: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
-    let mut bytes = vec![first];
-    let masked = if mask.is_some() { 0x80 } else { 0 };
-    match payload.len() {
-        0..=125 => bytes.push(masked | payload.len() as u8),
-        126..=0xffff => {
-            bytes.push(masked | 126);
-            bytes.extend((payload.len() as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(masked | 127);
-            bytes.extend((payload.len() as u64).to_be_bytes());
-        }
-    }
-    bytes.extend(mask.into_iter().flatten());
-    let key = mask.unwrap_or_default();
-    bytes.extend(payload.iter().enumerate().map(|(index, byte)| byte ^ key[index % 4]));
-    bytes
 }
 
 /// The violation after `bytes`, which come from a server, and their stream before it.

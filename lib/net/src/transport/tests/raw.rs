@@ -67,27 +67,8 @@ pub(super) fn read_head(socket: &mut TcpStream) -> Head {
 
 /// The bytes of a frame, whatever is wrong with it.
 pub(super) fn frame(plays: Plays, first: u8, payload: &[u8]) -> Vec<u8> {
-    let mask = [0x12, 0x34, 0x56, 0x78];
-    let masked = if plays == Plays::Client { 0x80 } else { 0 };
-    let mut bytes = vec![first];
-    match payload.len() {
-        0..=125 => bytes.push(masked | payload.len() as u8),
-        126..=0xffff => {
-            bytes.push(masked | 126);
-            bytes.extend((payload.len() as u16).to_be_bytes());
-        }
-        _ => {
-            bytes.push(masked | 127);
-            bytes.extend((payload.len() as u64).to_be_bytes());
-        }
-    }
-    if plays == Plays::Client {
-        bytes.extend(mask);
-        bytes.extend(payload.iter().enumerate().map(|(at, byte)| byte ^ mask[at % 4]));
-    } else {
-        bytes.extend(payload);
-    }
-    bytes
+    let mask = (plays == Plays::Client).then_some([0x12, 0x34, 0x56, 0x78]);
+    spiped_peer::frame(first, payload, mask)
 }
 
 impl Raw {
@@ -146,30 +127,11 @@ impl Raw {
 
     /// The next frame: its first byte and its payload.
     pub(super) fn try_receive(&mut self) -> io::Result<(u8, Vec<u8>)> {
-        let mut start = [0; 2];
-        self.socket.read_exact(&mut start)?;
-        let masked = start[1] & 0x80 != 0;
-        assert_eq!(masked, self.plays == Plays::Server, "clients mask, servers do not");
-        let mut length = [0; 8];
-        let bytes = match start[1] & 0x7f {
-            127 => &mut length[..],
-            126 => &mut length[6..],
-            short => {
-                length[7] = short;
-                &mut length[..0]
-            }
-        };
-        self.socket.read_exact(bytes)?;
-        let mut mask = [0; 4];
-        if masked {
-            self.socket.read_exact(&mut mask)?;
-        }
-        let length = u64::from_be_bytes(length);
-        assert!(length <= 64 << 10, "a message of {length} bytes");
-        let mut payload = vec![0; length as usize];
-        self.socket.read_exact(&mut payload)?;
-        payload.iter_mut().enumerate().for_each(|(at, byte)| *byte ^= mask[at % 4]);
-        Ok((start[0], payload))
+        let frame = spiped_peer::read_frame(&mut self.socket)?;
+        let masked = self.plays == Plays::Server;
+        assert_eq!(frame.mask.is_some(), masked, "clients mask, servers do not");
+        assert!(frame.payload.len() <= 64 << 10, "a message of {} bytes", frame.payload.len());
+        Ok((frame.first, frame.payload))
     }
 
     #[track_caller]
