@@ -1,18 +1,20 @@
 //! A WebSocket as a byte stream.
 //!
-//! Owns what a stream becomes on a WebSocket: a message for each write, the end of one direction or
-//! of both, answers to what the peer asks, and Pings of our own. What RFC 6455 permits at which place
-//! is `spiped_ws`'s. Payload is masked and unmasked in the caller's buffers and not kept here: the
-//! rest of a message that the system did not take waits with the caller. Part of `transport.rs`;
-//! next: `accept.rs`, `pings.rs`, `link.rs`.
+//! Owns what a stream becomes on a WebSocket: a message for each write, answers to what the peer
+//! asks, and Pings of our own. What RFC 6455 permits at which place is `spiped_ws`'s. Payload is masked
+//! and unmasked in the caller's buffers and not kept here: the rest of a message that the system did
+//! not take waits with the caller. Part of `transport.rs`; read on in `web/outbox.rs` (what goes out),
+//! `web/ending.rs` (how it ends), `accept.rs`, `pings.rs`, `link.rs`.
+
+mod ending;
+mod outbox;
 
 use std::io::{self, ErrorKind};
-use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use spiped_ws::{Code, Cursor, Header, MAX_MESSAGE, Role, Session, Signal};
+use spiped_ws::{Code, Cursor, MAX_MESSAGE, Role, Session, Signal};
 
 use super::accept::{Accepting, Granted};
 use super::link::Link;
@@ -20,6 +22,8 @@ use super::pings::{Due, Pings, Stalled};
 use super::socket::Stream;
 use super::tls::Tls;
 use crate::web::WebServer;
+use ending::Ending;
+use outbox::Outbox;
 
 /// Reads in one turn while nobody takes the stream, and their size: there are only control frames.
 const IDLE_READS: usize = 8;
@@ -29,62 +33,8 @@ const IDLE_READ: usize = 2048;
 /// their turns.
 const EMPTY_READS: usize = 8;
 
-/// Bytes of answers to Pings that wait at most; then the latest will do for all (section 5.5.3).
-const MAX_PONGS: usize = 4096;
-
 /// Bytes of the longest header of a message.
 pub(super) const MAX_HEADER: usize = 14;
-
-/// How long the peer's Close is waited for where `-o` sets no limit.
-const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
-
-/// The stream that comes from the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    Open,
-    /// It has ended, which is still to be told.
-    Ended,
-    Told,
-}
-
-/// The stream that goes to the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Writing {
-    Open,
-    /// The end mark is on its way, or there.
-    Ended,
-    /// A Close is.
-    Closed,
-}
-
-/// What there still is of the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Peer {
-    Here,
-    /// Its Close has come.
-    Closed,
-    /// Its connection has ended.
-    Gone,
-}
-
-/// A message that is being written.
-#[derive(Debug)]
-struct Outgoing {
-    header: Header,
-    /// How much of the header is written.
-    written: usize,
-    /// Bytes of the payload that are masked and not written: the next that the caller passes.
-    owed: usize,
-}
-
-/// Why it cannot go on.
-#[derive(Debug)]
-struct Fault {
-    kind: ErrorKind,
-    text: String,
-    /// The peer is told why.
-    explained: bool,
-}
 
 /// One WebSocket.
 #[derive(Debug)]
@@ -95,31 +45,12 @@ pub(crate) struct Web {
     session: Session,
     /// What came behind the head of the upgrade; empty, and without an allocation, soon after.
     early: Vec<u8>,
-    outgoing: Option<Outgoing>,
-    /// What goes out before the next message, in this order.
-    control: Vec<u8>,
-    /// Answers to Pings.
-    pongs: Vec<u8>,
-    reading: Reading,
-    writing: Writing,
-    peer: Peer,
-    fault: Option<Box<Fault>>,
-    /// Why nothing reaches a peer that has not said goodbye.
-    unwritable: Option<ErrorKind>,
+    outbox: Outbox,
+    ending: Ending,
     pings: Option<Pings>,
     claim: Option<Box<str>>,
     /// More to do without an event, since this time.
     more: Option<Instant>,
-    goodbye: Option<Goodbye>,
-}
-
-/// The wait for the end of what is said behind the streams.
-#[derive(Clone, Copy, Debug)]
-struct Goodbye {
-    /// How long it lasts if there is no progress.
-    until: Instant,
-    /// Bytes that the peer's system has not acknowledged.
-    left: usize,
 }
 
 impl Web {
@@ -135,18 +66,11 @@ impl Web {
             accepting: None,
             session,
             early,
-            outgoing: None,
-            control: Vec::new(),
-            pongs: Vec::new(),
-            reading: Reading::Open,
-            writing: Writing::Open,
-            peer: Peer::Here,
-            fault: None,
-            unwritable: None,
+            outbox: Outbox::default(),
+            ending: Ending::new(),
             pings: Some(Pings::new(ping, Instant::now())),
             claim: None,
             more: None,
-            goodbye: None,
         }
     }
 
@@ -173,12 +97,7 @@ impl Web {
     }
 
     pub(super) fn readable(&self) -> bool {
-        self.fault.is_some()
-            || match self.reading {
-                Reading::Open => !self.early.is_empty() || self.link.readable(),
-                Reading::Ended => true,
-                Reading::Told => false,
-            }
+        self.ending.readable(!self.early.is_empty() || self.link.readable())
     }
 
     /// Reads once; `WouldBlock` too after several reads without a byte of the stream, and then the
@@ -199,12 +118,8 @@ impl Web {
             self.go_on_accepting()?;
         }
         for _ in 0..EMPTY_READS {
-            if let Some(fault) = &self.fault {
-                return Err(io::Error::new(fault.kind, fault.text.clone()));
-            }
-            if self.reading != Reading::Open {
-                self.reading = Reading::Told;
-                return Ok(0);
+            if let Some(told) = self.ending.tell() {
+                return told;
             }
             let read = if self.early.is_empty() {
                 self.link.read(into)?
@@ -216,8 +131,7 @@ impl Web {
                 read
             };
             if read == 0 {
-                self.peer = Peer::Gone;
-                self.fail(ErrorKind::ConnectionAborted, "the WebSocket was cut, without a Close");
+                self.ending.cut();
                 continue;
             }
             let payload = self.take_in(&mut into[..read]);
@@ -238,7 +152,7 @@ impl Web {
         let Some(accepting) = &mut self.accepting else { return Ok(()) };
         match accepting.advance(&mut self.link) {
             Ok(Granted { request, early }) => {
-                self.control.extend_from_slice(request.grant().as_bytes());
+                self.outbox.say(request.grant().as_bytes());
                 self.session = Session::new(Role::Server, request.half_close);
                 self.claim = request.forwarded_for.map(String::into_boxed_str);
                 self.early = early;
@@ -250,9 +164,9 @@ impl Web {
             Err(refused) => {
                 self.accepting = None;
                 self.claim = refused.claim.map(String::into_boxed_str);
-                self.writing = Writing::Closed;
-                self.control.extend_from_slice(refused.response.as_bytes());
-                self.explain(refused.error.kind(), refused.error.to_string());
+                self.ending.close();
+                self.outbox.say(refused.response.as_bytes());
+                self.ending.explain(refused.error.kind(), refused.error.to_string());
                 self.push();
                 Err(refused.error)
             }
@@ -272,7 +186,7 @@ impl Web {
                 Err(violation) => {
                     self.close(violation.code());
                     let text = format!("the peer broke the rules of WebSockets: {violation}");
-                    self.explain(ErrorKind::InvalidData, text);
+                    self.ending.explain(ErrorKind::InvalidData, text);
                     break;
                 }
             }
@@ -282,51 +196,25 @@ impl Web {
 
     fn act_on(&mut self, signal: Signal) {
         match signal {
-            Signal::Ping(payload) => {
-                if self.pongs.len() >= MAX_PONGS {
-                    self.pongs.clear();
-                }
-                self.pongs
-                    .extend_from_slice(&self.session.pong(&payload, key(self.session.role())));
-            }
+            Signal::Ping(payload) => self.outbox.answer(&self.session.pong(&payload, self.key())),
             Signal::Pong => {}
             Signal::End => {
-                self.reading = Reading::Ended;
-                if self.writing == Writing::Ended {
+                if self.ending.peer_ended() {
                     self.close(Code::Normal);
                 }
             }
             Signal::Close(code) => {
-                self.peer = Peer::Closed;
-                if self.reading == Reading::Open {
-                    self.reading = Reading::Ended;
-                }
+                self.ending.peer_closed(code);
                 self.close(Code::Normal);
-                if let Some(code) = code.filter(|code| !matches!(code, 1000 | 1001)) {
-                    let text = format!("the peer closed the WebSocket with code {code}");
-                    self.explain(ErrorKind::ConnectionAborted, text);
-                }
             }
         }
     }
 
     /// Says a Close, unless that has been done.
     fn close(&mut self, code: Code) {
-        if self.writing != Writing::Closed {
-            self.writing = Writing::Closed;
-            self.pongs = Vec::new(); // nothing may follow a Close
-            self.control.extend_from_slice(&self.session.close(code, key(self.session.role())));
+        if self.ending.close() {
+            self.outbox.say_last(&self.session.close(code, self.key()));
         }
-    }
-
-    fn fail(&mut self, kind: ErrorKind, text: impl Into<String>) {
-        let fault = Fault { kind, text: text.into(), explained: false };
-        self.fault.get_or_insert(Box::new(fault));
-    }
-
-    /// The same, and the peer is told why.
-    fn explain(&mut self, kind: ErrorKind, text: String) {
-        self.fault.get_or_insert(Box::new(Fault { kind, text, explained: true }));
     }
 
     pub(super) fn writable(&self) -> bool {
@@ -339,25 +227,13 @@ impl Web {
         }
         let mut taken = 0;
         while taken < bytes.len() {
-            if self.outgoing.is_none() && !self.begin_message(&mut bytes[taken..])? {
+            if !self.outbox.is_in_message() && !self.begin_message(&mut bytes[taken..])? {
                 break;
             }
-            let Some(outgoing) = &mut self.outgoing else { break };
-            let head = &outgoing.header.as_slice()[outgoing.written..];
-            let body = &bytes[taken..taken + outgoing.owed];
-            let asked = head.len() + body.len();
-            let written = match self.link.write(head, body) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                result => result?,
-            };
-            let of_body = written.saturating_sub(head.len());
-            outgoing.written += written - of_body;
-            outgoing.owed -= of_body;
-            taken += of_body;
-            if written < asked {
-                break;
+            taken += self.outbox.write(&mut self.link, &bytes[taken..])?;
+            if self.outbox.is_in_message() {
+                break; // the link takes no more
             }
-            self.outgoing = None;
         }
         self.push();
         Ok(taken)
@@ -366,76 +242,43 @@ impl Web {
     /// Masks the next message; false if there is to be none now.
     fn begin_message(&mut self, bytes: &mut [u8]) -> io::Result<bool> {
         self.push();
-        if self.writing != Writing::Open || self.fault.is_some() {
+        if !self.ending.may_write() {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        if !(self.control.is_empty() && self.link.writable()) {
+        if self.outbox.words() > 0 || !self.link.writable() {
             return Ok(false);
         }
         let owed = bytes.len().min(MAX_MESSAGE);
-        let header = self.session.seal(&mut bytes[..owed], key(self.session.role()));
-        self.outgoing = Some(Outgoing { header, written: 0, owed });
+        self.outbox.begin(self.session.seal(&mut bytes[..owed], self.key()), owed);
         Ok(true)
     }
 
     /// Writes what goes between two messages, if we are between two.
     fn push(&mut self) {
-        let Err(error) = self.try_push() else { return };
-        if self.reading == Reading::Told {
-            self.fail(error.kind(), error.to_string());
-        } else if self.peer == Peer::Here {
-            self.unwritable.get_or_insert(error.kind());
-        }
-        // What the peer has sent before may still be there to be read, and then the reason.
-        self.writing = Writing::Closed;
-        (self.outgoing, self.control, self.pongs) = (None, Vec::new(), Vec::new());
-    }
-
-    fn try_push(&mut self) -> io::Result<()> {
-        self.link.flush()?;
-        if self.outgoing.is_some() {
-            return Ok(());
-        }
-        loop {
-            if self.control.is_empty() {
-                self.control = mem::take(&mut self.pongs);
-            }
-            if self.control.is_empty() || !self.link.writable() {
-                break;
-            }
-            match self.link.write(&[], &self.control) {
-                Ok(written) if written == self.control.len() => self.control = Vec::new(),
-                Ok(written) => drop(self.control.drain(..written)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        // Both have said a Close: nothing more will be said, and each may close the connection.
-        if self.peer == Peer::Closed && self.is_silent() {
-            self.peer = Peer::Gone;
+        if let Err(error) = self.outbox.flush(&mut self.link) {
+            self.ending.broke(&error);
+            self.outbox = Outbox::default();
+        } else if self.is_silent() && self.ending.part() {
             self.link.end();
         }
-        Ok(())
     }
 
     /// Whether nothing of ours is on its way to the system.
     fn is_silent(&self) -> bool {
-        self.outgoing.is_none() && self.control.is_empty() && self.link.waiting() == 0
+        !self.outbox.is_in_message() && self.outbox.words() == 0 && self.link.waiting() == 0
     }
 
     pub(super) fn shutdown_write(&mut self) {
-        if self.writing != Writing::Open {
+        if !self.ending.is_writing() {
             return;
         }
-        if self.session.half_close() && self.reading == Reading::Open {
-            self.writing = Writing::Ended;
-            self.control
-                .extend_from_slice(self.session.end_mark(key(self.session.role())).as_slice());
-        } else if self.session.half_close() {
-            self.control
-                .extend_from_slice(self.session.end_mark(key(self.session.role())).as_slice());
-            self.close(Code::Normal);
+        let both = if self.session.half_close() {
+            self.outbox.say(self.session.end_mark(self.key()).as_slice());
+            self.ending.end()
         } else {
+            true
+        };
+        if both {
             self.close(Code::Normal);
         }
         self.push();
@@ -449,7 +292,7 @@ impl Web {
             return;
         }
         self.push();
-        if self.reading == Reading::Told {
+        if self.ending.is_read() {
             self.read_on(now);
         }
         self.watch(now);
@@ -459,20 +302,14 @@ impl Web {
     fn read_on(&mut self, now: Instant) {
         let mut piece = [0; IDLE_READ];
         for _ in 0..IDLE_READS {
-            if self.fault.is_some() || self.peer == Peer::Gone || !self.link.readable() {
+            if self.ending.is_over() || !self.link.readable() {
                 return self.push();
             }
             match self.link.read(&mut piece) {
-                Ok(0) => {
-                    if self.peer == Peer::Here && self.writing == Writing::Open {
-                        let text = "the peer has cut the WebSocket";
-                        self.fail(ErrorKind::ConnectionReset, text);
-                    }
-                    self.peer = Peer::Gone;
-                }
+                Ok(0) => self.ending.cut_behind_the_end(),
                 Ok(read) => drop(self.take_in(&mut piece[..read])),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => self.fail(error.kind(), error.to_string()),
+                Err(error) => self.ending.fail(error.kind(), error.to_string()),
             }
         }
         self.more = Some(now);
@@ -481,30 +318,27 @@ impl Web {
 
     /// Asks whether the peer is still there, when that is due.
     fn watch(&mut self, now: Instant) {
-        if self.writing == Writing::Closed || self.peer != Peer::Here || self.fault.is_some() {
+        if self.ending.has_begun() {
             self.pings = None;
             return;
         }
         let stalled = self.stalled();
         let Some(pings) = &mut self.pings else { return };
         match pings.handle_timeout(now, stalled) {
-            Due::Nothing => {}
-            Due::Ping => {
-                self.control.extend_from_slice(&self.session.ping(key(self.session.role())));
-                self.push();
+            Due::Nothing => return,
+            Due::Ping => self.outbox.say(&self.session.ping(self.key())),
+            Due::Pong => self.outbox.say(&self.session.pong(&[], self.key())),
+            Due::Gone => {
+                self.ending.fail(ErrorKind::TimedOut, "two Pings in a row were not answered");
             }
-            Due::Pong => {
-                self.control.extend_from_slice(&self.session.pong(&[], key(self.session.role())));
-                self.push();
-            }
-            Due::Gone => self.fail(ErrorKind::TimedOut, "two Pings in a row were not answered"),
         }
+        self.push();
     }
 
     fn stalled(&self) -> Stalled {
         Stalled {
             sending: !self.is_silent() || !self.link.writable(),
-            receiving: self.reading == Reading::Open && self.link.readable(),
+            receiving: self.ending.is_reading() && self.link.readable(),
         }
     }
 
@@ -513,18 +347,15 @@ impl Web {
             return self.more;
         }
         let ping = self.pings.as_ref().and_then(|pings| pings.poll_timeout(self.stalled()));
-        let goodbye = self.goodbye.map(|goodbye| goodbye.until);
-        [self.more, ping, goodbye].into_iter().flatten().min()
+        [self.more, ping, self.ending.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(super) fn take_breakage(&mut self) -> Option<ErrorKind> {
-        if let Some(fault) = &self.fault {
-            return Some(fault.kind);
-        }
         // Behind the peer's Close its connection may end as it likes.
-        match self.reading {
-            Reading::Open => self.link.stream_mut().take_breakage(),
-            Reading::Ended | Reading::Told => self.unwritable.take(),
+        if self.ending.is_reading() && !self.ending.has_failed() {
+            self.link.stream_mut().take_breakage()
+        } else {
+            self.ending.take_breakage()
         }
     }
 
@@ -533,37 +364,30 @@ impl Web {
     }
 
     pub(super) fn last_words(&self) -> usize {
-        match &self.fault {
-            // In the middle of a message there is no place for them.
-            Some(fault) if fault.explained && self.outgoing.is_none() => {
-                self.control.len() + self.link.waiting() + self.stream().unsent()
-            }
-            _ => 0,
-        }
+        // In the middle of a message there is no place for them.
+        if self.ending.is_explained() && !self.outbox.is_in_message() { self.unheard() } else { 0 }
+    }
+
+    /// Bytes of words that the peer's system has not acknowledged.
+    fn unheard(&self) -> usize {
+        self.outbox.words() + self.link.waiting() + self.stream().unsent()
     }
 
     pub(super) fn finish(&mut self, now: Instant, limit: Option<Duration>) -> bool {
         self.close(Code::Normal);
-        self.reading = Reading::Told;
+        self.ending.reads_no_more();
         self.more = None;
         self.push();
         self.read_on(now);
-        if self.fault.is_some() || self.peer == Peer::Gone {
+        if self.ending.is_over() {
             return true;
         }
-        if !self.control.is_empty() && self.link.waiting() > 0 {
+        if self.outbox.words() > 0 && self.link.waiting() > 0 {
             // The end of the stream itself is still here, and has all the time that it wants.
-            self.goodbye = None;
+            self.ending.wait_anew();
             return false;
         }
-        let left = self.control.len() + self.link.waiting() + self.stream().unsent();
-        if let Some(goodbye) = self.goodbye
-            && goodbye.left <= left
-        {
-            return goodbye.until <= now;
-        }
-        self.goodbye = Some(Goodbye { until: now + limit.unwrap_or(LONGEST_GOODBYE), left });
-        false
+        self.ending.wait(now, limit, self.unheard())
     }
 
     pub(super) fn take_claim(&mut self) -> Option<Box<str>> {
@@ -578,13 +402,13 @@ impl Web {
             self.link.abort();
         }
     }
-}
 
-/// A new mask. It keeps scripts in browsers from choosing what proxies see; here is no script, and
-/// what is masked looks random already: without random numbers, the mask of zeros does no harm.
-fn key(role: Role) -> [u8; 4] {
-    match role {
-        Role::Client => getrandom::u32().unwrap_or_default().to_ne_bytes(),
-        Role::Server => [0; 4], // it masks nothing
+    /// A new mask. It keeps scripts in browsers from choosing what proxies see; here is no script, and
+    /// what is masked looks random already: without random numbers, the mask of zeros does no harm.
+    fn key(&self) -> [u8; 4] {
+        match self.session.role() {
+            Role::Client => getrandom::u32().unwrap_or_default().to_ne_bytes(),
+            Role::Server => [0; 4], // it masks nothing
+        }
     }
 }
