@@ -16,7 +16,7 @@ pub(super) const MAX_RECORD: usize = (16 << 10) + 2048 + 5;
 /// A buffer for which it pays to read many records at once.
 const LARGE: usize = MAX_RECORD + (8 << 10);
 
-/// Reads of the socket in one call that yield nothing, such as a flood of empty records.
+/// Reads of the socket in one call that yield nothing, such as a flood of tickets.
 const EMPTY_READS: usize = 8;
 
 /// A connection of rustls and its socket.
