@@ -41,22 +41,8 @@ impl Certificate {
     /// Makes one in `directory`, which it creates, by openssl.
     #[track_caller]
     pub(crate) fn new(directory: &Path) -> Self {
-        std::fs::create_dir_all(directory).expect("a directory");
+        assert!(spiped_peer::certify(directory), "openssl was looked for before");
         let path = |name: &str| directory.join(name);
-        std::fs::write(path("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-            .expect("write");
-        let openssl = |line: &str| {
-            let mut command = Command::new(find("openssl").expect("looked for before"));
-            let finished = run(command.args(line.split(' ')).current_dir(directory), b"");
-            assert!(finished.status.success(), "openssl {line}: {}", finished.stderr);
-        };
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-        openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"));
-        openssl(&format!("req {key} -keyout key.pem -out request -subj /CN=localhost"));
-        openssl(
-            "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names \
-             -out cert.pem",
-        );
         Self { certificate: path("cert.pem"), key: path("key.pem"), authority: path("ca.pem") }
     }
 }

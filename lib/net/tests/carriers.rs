@@ -1,5 +1,7 @@
 //! Two event loops, one connected to the other, over every carrier of the encrypted side.
 
+mod loops;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,17 +11,14 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use spiped_net::addr::Endpoint;
-use spiped_net::listener::Listener;
+use loops::{DEADLINE, run, settings};
+use spiped_net::Settings;
 use spiped_net::signal::Signals;
 use spiped_net::tls::{TlsClient, TlsServer};
 use spiped_net::web::{Carrier, WebClient, WebServer};
-use spiped_net::{EventLoop, Purpose, Settings};
+use spiped_peer::certify;
 use spiped_peer::pattern::{Checker, Pattern, send};
-use spiped_proto::{Pfs, Role, SharedKey};
-
-/// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(120);
+use spiped_proto::Role;
 
 /// What lies between the two loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,65 +32,6 @@ struct Pair {
     entry: SocketAddr,
     middle: SocketAddr,
     target: TcpListener,
-}
-
-fn settings(role: Role, target: SocketAddr, carrier: Carrier) -> Settings {
-    Settings {
-        role,
-        pfs: Pfs::Allow,
-        keys: vec![SharedKey::from_pieces([&b"a key for tests"[..]])],
-        targets: vec![Endpoint::Tcp(target)],
-        carrier,
-        proxy: None,
-        bind: Vec::new(),
-        timeout: Some(Duration::from_secs(20)),
-        coalesce: Duration::ZERO,
-        keepalive: true,
-        idle_timeout: None,
-        ack_timeout: None,
-        drain_timeout: None,
-        max_connections: 100,
-        max_handshakes: 100,
-        purpose: Purpose::Serve,
-    }
-}
-
-/// Runs a loop in a thread; where it listens.
-fn run(settings: Settings, signals: Option<Signals>) -> SocketAddr {
-    let listener = Listener::bind(&Endpoint::Tcp(([127, 0, 0, 1], 0).into())).expect("a port");
-    let Endpoint::Tcp(address) = *listener.local() else { panic!("a TCP port was asked for") };
-    let mut event_loop = EventLoop::new(settings).expect("a loop");
-    event_loop.listen(vec![listener]).expect("it listens");
-    if let Some(signals) = signals {
-        event_loop.watch(signals).expect("it watches");
-    }
-    thread::spawn(move || event_loop.run());
-    address
-}
-
-/// A certificate for localhost by an authority of its own; in `directory`, as ca.pem, cert.pem and
-/// key.pem. False, after saying so, if there is no openssl here.
-fn certify(directory: &Path) -> bool {
-    fs::create_dir_all(directory).expect("a directory");
-    let extensions = directory.join("extensions");
-    fs::write(&extensions, "subjectAltName=DNS:localhost,IP:127.0.0.1\n").expect("a file");
-    let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
-    for line in [
-        format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=authority"),
-        format!("req {key} -keyout key.pem -out request -subj /CN=localhost"),
-        "x509 -req -in request -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions \
-         -out cert.pem"
-            .to_owned(),
-    ] {
-        let command = Command::new("openssl").args(line.split(' ')).current_dir(directory).output();
-        let Ok(output) = command else {
-            assert!(std::env::var_os("CI").is_none(), "openssl is not installed");
-            eprintln!("*** skipped: openssl is not installed");
-            return false;
-        };
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-    true
 }
 
 impl Pair {

@@ -3,7 +3,6 @@
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +15,7 @@ use rustls::{
     ClientConnection, Connection, ConnectionTrafficSecrets, ContentType, ProtocolVersion,
     ServerConfig, ServerConnection, StreamOwned, SupportedCipherSuite,
 };
+use spiped_peer::certify;
 
 use super::super::socket::Stream;
 use super::super::tls::{MAX_RECORD, Tls};
@@ -24,22 +24,6 @@ use super::raw::connection;
 use crate::addr::Endpoint;
 use crate::tls::{TlsClient, TlsServer};
 
-/// A certificate that vouches for itself; false, after saying so, if there is no openssl here.
-pub(super) fn certify(directory: &Path) -> bool {
-    let line = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key.pem \
-                -out cert.pem -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
-                -addext basicConstraints=critical,CA:FALSE";
-    let command =
-        Command::new("openssl").args(line.split_whitespace()).current_dir(directory).output();
-    let Ok(output) = command else {
-        assert!(std::env::var_os("CI").is_none(), "openssl is not installed");
-        eprintln!("*** skipped: openssl is not installed");
-        return false;
-    };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    true
-}
-
 pub(super) type Client = StreamOwned<ClientConnection, TcpStream>;
 
 pub(super) fn load(directory: &Path) -> TlsServer {
@@ -47,7 +31,7 @@ pub(super) fn load(directory: &Path) -> TlsServer {
 }
 
 pub(super) fn trusting(directory: &Path) -> TlsClient {
-    TlsClient::new("localhost", Some(&directory.join("cert.pem"))).unwrap()
+    TlsClient::new("localhost", Some(&directory.join("ca.pem"))).unwrap()
 }
 
 /// Our end of a connection, a second handle of its socket, and a peer; after the handshake.

@@ -9,6 +9,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use rustls::ServerConnection;
 use socket2::{Domain, Socket, Type};
+use spiped_peer::certify;
 use spiped_ws::upgrade::Request;
 use spiped_ws::{Role, Session};
 
@@ -17,7 +18,7 @@ use super::super::dial::{Dial, Hurdle, Opening};
 use super::super::link::Link;
 use super::super::socket::Stream;
 use super::super::web::Web;
-use super::records::{certify, connected, load, sockets, trusting, until};
+use super::records::{connected, load, sockets, trusting, until};
 use crate::addr::Endpoint;
 use crate::web::{WebClient, WebServer};
 
