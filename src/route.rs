@@ -85,9 +85,11 @@ impl Route {
     #[must_use]
     pub fn via(&self, found: &[Endpoint]) -> Option<Via> {
         let through = self.through.as_ref()?;
-        // A proxy cannot be asked for several at a time; the resolver's first choice it is.
-        let destination = through.destination.clone().or_else(|| Destination::first_of(found))?;
-        Some(Via { proxy: through.selected.proxy.clone(), destination })
+        let destinations = match &through.destination {
+            Some(destination) => vec![destination.clone()],
+            None => Destination::all_of(found),
+        };
+        Some(Via { proxy: through.selected.proxy.clone(), destinations })
     }
 
     /// Says in the log which proxy it is.
@@ -120,13 +122,14 @@ mod tests {
 
     #[test]
     fn with_a_proxy_names_are_looked_up_by_whom_its_scheme_says() {
-        let found = [Endpoint::Tcp("192.0.2.1:443".parse().unwrap())];
+        let found = ["192.0.2.1:443", "[2001:db8::1]:443"];
+        let endpoints = found.map(|it| Endpoint::Tcp(it.parse().unwrap()));
         let cases = [
-            ("http://p:1", None, "h:443"),
-            ("socks5h://p:1", None, "h:443"),
-            ("socks5://p:1", Some("h:443"), "192.0.2.1:443"),
+            ("http://p:1", None, &["h:443"][..]),
+            ("socks5h://p:1", None, &["h:443"]),
+            ("socks5://p:1", Some("h:443"), &found),
         ];
-        for (proxy, wanted, destination) in cases {
+        for (proxy, wanted, destinations) in cases {
             let route = route("wss://h/x", proxy).unwrap();
             let (option, address) = route.first_hop();
             assert_eq!((option, address.to_string().as_str()), ("--proxy", "p:1"));
@@ -137,11 +140,10 @@ mod tests {
             let mut expected = vec![(Follows::FirstHop, "p:1".to_owned())];
             expected.extend(wanted.map(|name| (Follows::Destination, name.to_owned())));
             assert_eq!(names, expected);
-            let via = route.via(&found).unwrap();
-            assert_eq!(
-                (via.proxy.to_string().as_str(), via.destination.to_string().as_str()),
-                (proxy, destination)
-            );
+            let via = route.via(&endpoints).unwrap();
+            assert_eq!(via.proxy.to_string(), proxy);
+            let asked: Vec<String> = via.destinations.iter().map(ToString::to_string).collect();
+            assert_eq!(asked, destinations);
         }
         // There is nothing to look up in an IP address.
         assert_eq!(route("[::1]:22", "socks5://p").unwrap().wanted(), None);

@@ -2,7 +2,8 @@
 //!
 //! Owns the attempts of one connection: they start 250 ms apart in the order of the list (RFC 8305,
 //! section 5), or at once when all before have failed; the first success wins; one deadline covers
-//! all, and what has to be opened on the socket that won (`transport/dial.rs`). A shortage of
+//! all, and what has to be opened on the socket that won (`transport/dial.rs`). A proxy is asked for
+//! one address of the target after the other, each on a connection of its own. A shortage of
 //! descriptors or buffers pauses, it fails nothing. Next: `relay.rs`.
 
 use std::fmt;
@@ -90,6 +91,10 @@ pub(crate) struct Connector {
     last_error: Option<(usize, io::Error)>,
     /// The attempt that won, while there is something to be opened on it.
     dial: Option<(Box<Dial>, Endpoint)>,
+    /// Which of the destinations the proxy is asked for, if there is one.
+    destination: usize,
+    /// When the proxy has had its share of the time for this one, and the next one's turn comes.
+    turn_ends: Option<Instant>,
 }
 
 impl Connector {
@@ -103,6 +108,8 @@ impl Connector {
             deadline,
             last_error: None,
             dial: None,
+            destination: 0,
+            turn_ends: None,
         }
     }
 
@@ -110,10 +117,10 @@ impl Connector {
     /// the token and no later than [`Self::poll_timeout`] says.
     pub(crate) fn advance(&mut self, now: Instant, registry: &Registry, token: Token) -> Progress {
         if self.dial.is_some() {
-            return self.go_on_dialling(now);
+            return self.go_on_dialling(now, registry, token);
         }
         if let Some((index, socket)) = self.take_connected() {
-            return self.win(now, index, socket);
+            return self.win(now, index, socket, registry, token);
         }
         while self.next < self.route.targets.len()
             && (self.attempts.is_empty() || self.next_start <= now)
@@ -121,7 +128,7 @@ impl Connector {
             let index = self.next;
             let endpoint = &self.route.targets[index];
             match start(endpoint, &self.route.bind, registry, token) {
-                Ok((socket, true)) => return self.win(now, index, socket),
+                Ok((socket, true)) => return self.win(now, index, socket, registry, token),
                 Ok((socket, false)) => {
                     self.attempts.push((index, socket));
                     self.next_start = now + ATTEMPT_DELAY;
@@ -155,47 +162,80 @@ impl Connector {
     /// No attempt has succeeded; where the addresses are a proxy's, that has to be said.
     fn unreached(&self, error: ConnectError) -> Progress {
         Progress::Failed(match &self.route.opening.via {
-            Some(via) => ConnectError::Proxy(via.destination.to_string(), Box::new(error)),
+            Some(via) => {
+                let destination = via.destinations[self.destination].to_string();
+                ConnectError::Proxy(destination, Box::new(error))
+            }
             None => error,
         })
     }
 
     /// An attempt has succeeded, and the others are over.
-    fn win(&mut self, now: Instant, index: usize, socket: Socket) -> Progress {
+    fn win(
+        &mut self,
+        now: Instant,
+        index: usize,
+        socket: Socket,
+        registry: &Registry,
+        token: Token,
+    ) -> Progress {
         self.attempts = Vec::new();
         let endpoint = self.route.targets[index].clone();
         if self.route.opening.is_none() {
             return Progress::Connected(Transport::new(socket, &endpoint), endpoint);
         }
         let opening = self.route.opening.clone();
-        match Dial::new(opening, socket, &endpoint) {
+        match Dial::new(opening, socket, &endpoint, self.destination) {
             Ok(dial) => self.dial = Some((Box::new(dial), endpoint)),
             Err(reason) => {
                 let error = ConnectError::NotOpened(endpoint, Hurdle::Upgrade, Some(reason));
                 return Progress::Failed(error);
             }
         }
-        self.go_on_dialling(now)
+        let turns = self.more_destinations() + 1;
+        let share = |deadline: Instant| now + deadline.saturating_duration_since(now) / turns;
+        self.turn_ends = self.deadline.map(share);
+        self.go_on_dialling(now, registry, token)
     }
 
-    fn go_on_dialling(&mut self, now: Instant) -> Progress {
+    fn go_on_dialling(&mut self, now: Instant, registry: &Registry, token: Token) -> Progress {
         let Some((dial, endpoint)) = &mut self.dial else { return Progress::Pending };
         let outcome = dial.advance();
-        let late = self.deadline.is_some_and(|deadline| deadline <= now);
+        // Its share of the time is for a proxy that is asked for several destinations.
+        let asked = dial.has_asked_proxy();
+        let limit = if asked { self.turn_ends } else { self.deadline };
+        let late = limit.is_some_and(|limit| limit <= now);
         let reason = match outcome {
             Ok(Some(transport)) => return Progress::Connected(transport, endpoint.clone()),
             Ok(None) if late => None,
             Ok(None) => return Progress::Pending,
             Err(reason) => Some(reason),
         };
-        Progress::Failed(ConnectError::NotOpened(endpoint.clone(), dial.hurdle(), reason))
+        let error = ConnectError::NotOpened(endpoint.clone(), dial.hurdle(), reason);
+        if !asked || self.more_destinations() == 0 {
+            return Progress::Failed(error);
+        }
+        // Who has refused talks no more: the next one is asked for on a new connection.
+        log::debug!("{error}; the next address is tried");
+        self.destination += 1;
+        self.dial = None;
+        (self.next, self.next_start, self.last_error) = (0, now, None);
+        self.advance(now, registry, token)
+    }
+
+    /// How many destinations the proxy has not been asked for yet.
+    fn more_destinations(&self) -> u32 {
+        let all = self.route.opening.via.as_ref().map_or(1, |via| via.destinations.len());
+        u32::try_from(all - 1 - self.destination).unwrap_or(u32::MAX - 1)
     }
 
     /// When [`Self::advance`] has something to do without an event.
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let more = self.dial.is_none() && self.next < self.route.targets.len();
         let start = more.then_some(self.next_start);
-        start.into_iter().chain(self.deadline).min()
+        let asked = self.dial.as_ref().is_some_and(|(dial, _)| dial.has_asked_proxy());
+        let turn = self.turn_ends.filter(|_| asked);
+        [start, turn, self.deadline].into_iter().flatten().min()
     }
 
     /// The first attempt that has succeeded; those that have failed are dropped.

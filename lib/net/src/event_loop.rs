@@ -419,7 +419,7 @@ impl EventLoop {
             match (what, &mut route.opening.via) {
                 (Follows::Destination, Some(via)) => {
                     if Arc::make_mut(via).redirect(&found) {
-                        log::info!("the proxy is now asked for {}", via.destination);
+                        log::info!("the proxy is now asked for {}", via.shown());
                     }
                 }
                 (Follows::Destination, None) => {}

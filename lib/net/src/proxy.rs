@@ -151,18 +151,25 @@ impl fmt::Display for Proxy {
 pub struct Via {
     /// The proxy.
     pub proxy: Proxy,
-    /// The destination.
-    pub destination: Destination,
+    /// The destination: never none; if it is several addresses, they are tried in turn.
+    pub destinations: Vec<Destination>,
 }
 
 impl Via {
-    /// Takes the first of the addresses that were found for the destination, if it is another one:
-    /// a proxy cannot be asked for several at a time.
+    /// Takes the addresses that were found for the destination; false if they are no news.
     pub(crate) fn redirect(&mut self, found: &[Endpoint]) -> bool {
-        let Some(first) = Destination::first_of(found) else { return false };
-        let other = first != self.destination;
-        self.destination = first;
+        let destinations = Destination::all_of(found);
+        let other = !destinations.is_empty() && destinations != self.destinations;
+        if other {
+            self.destinations = destinations;
+        }
         other
+    }
+
+    /// The destinations as the log shows them.
+    pub(crate) fn shown(&self) -> String {
+        let shown: Vec<String> = self.destinations.iter().map(ToString::to_string).collect();
+        shown.join(", ")
     }
 }
 
@@ -236,6 +243,15 @@ impl Negotiation {
         match &mut self.machine {
             Machine::Connect(connect) => connect.handle_input(input),
             Machine::Socks(socks) => socks.handle_input(input, &mut self.pending.0),
+        }
+    }
+
+    /// Whether the proxy is trying an address, so that it may have more luck with another one.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        match &self.machine {
+            Machine::Connect(_) => false, // it looks names up by itself
+            Machine::Socks(socks) => socks.has_asked(),
         }
     }
 

@@ -44,13 +44,14 @@ impl Destination {
         }
     }
 
-    /// The first of the addresses of a name that was looked up here.
+    /// The addresses of a name that was looked up here.
     #[must_use]
-    pub fn first_of(found: &[Endpoint]) -> Option<Self> {
-        found.iter().find_map(|endpoint| match endpoint {
+    pub fn all_of(found: &[Endpoint]) -> Vec<Self> {
+        let ip = |endpoint: &Endpoint| match endpoint {
             Endpoint::Tcp(ip) => Some(Self::Ip(*ip)),
             Endpoint::Unix(_) => None,
-        })
+        };
+        found.iter().filter_map(ip).collect()
     }
 
     fn named(host: &str, service: &str) -> Result<Self, String> {

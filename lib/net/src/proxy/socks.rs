@@ -74,6 +74,10 @@ impl Socks {
         (Self { destination, credentials, awaited, message }, Zeroizing::new(greeting))
     }
 
+    pub(super) fn has_asked(&self) -> bool {
+        self.awaited == Awaited::Reply
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.awaited == Awaited::Nothing
     }

@@ -93,12 +93,12 @@ fn destinations_are_what_proxies_understand() {
 fn a_name_that_has_moved_is_asked_for_at_its_new_place() {
     let found = |text: &str| Address::parse(text).unwrap().resolve().unwrap();
     let destination = destination("[127.0.0.1]:1");
-    let mut via = Via { proxy: proxy("socks5://p"), destination: destination.clone() };
+    let mut via = Via { proxy: proxy("socks5://p"), destinations: vec![destination.clone()] };
     assert!(!via.redirect(&found("[127.0.0.1]:1")) && !via.redirect(&[]));
     assert!(!via.redirect(&found("/run/x")));
-    assert_eq!(via.destination, destination);
-    assert!(via.redirect(&found("[::1]:1")));
-    assert_eq!(via.destination.to_string(), "[::1]:1");
+    assert_eq!(via.destinations, [destination]);
+    assert!(via.redirect(&[found("[::1]:1"), found("[127.0.0.1]:1")].concat()));
+    assert_eq!(via.shown(), "[::1]:1, 127.0.0.1:1");
 }
 
 /// Talks to a proxy that sends `script` in pieces of `size` bytes; what was said to it, and the rest

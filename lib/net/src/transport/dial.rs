@@ -92,17 +92,19 @@ impl fmt::Debug for Step {
 type Reason = String;
 
 impl Dial {
-    /// Begins to open a stream on a socket that is connected to `endpoint`.
+    /// Begins to open a stream on a socket that is connected to `endpoint`. Behind a proxy it goes to
+    /// the destination of this number.
     pub(crate) fn new(
         opening: Opening,
         socket: Socket,
         endpoint: &Endpoint,
+        destination: usize,
     ) -> Result<Self, Reason> {
         let stream = Stream::new(socket, endpoint);
         stream.hurry(); // the end of TLS's handshake must not hold up the request behind it
         let mut dial = Self { opening, out: Zeroizing::default(), step: Step::Over };
         if let Some(via) = &dial.opening.via {
-            let negotiation = Negotiation::new(&via.proxy, &via.destination);
+            let negotiation = Negotiation::new(&via.proxy, &via.destinations[destination]);
             dial.step = Step::Proxy(stream, Box::new(negotiation));
         } else if let Some(web) = dial.opening.web.clone() {
             dial.step = dial.begin_web(stream, &web)?;
@@ -117,6 +119,11 @@ impl Dial {
             Step::Tls(..) => Hurdle::Tls,
             Step::Upgrade(..) | Step::Over => Hurdle::Upgrade,
         }
+    }
+
+    /// Whether a proxy is trying the destination, so that it may have more luck with another one.
+    pub(crate) fn has_asked_proxy(&self) -> bool {
+        matches!(&self.step, Step::Proxy(_, negotiation) if negotiation.has_asked())
     }
 
     /// Goes on as far as the socket lets; the stream when it is usable.

@@ -116,7 +116,7 @@ impl Loop {
             Side::Accepts(server) => Transport::accept(socket, &peer, &Arc::new(server))?,
             Side::Asks(client) => {
                 let opening = Opening { via: None, web: Some(Arc::new(client)) };
-                let mut dial = Dial::new(opening, socket, &peer).map_err(io::Error::other)?;
+                let mut dial = Dial::new(opening, socket, &peer, 0).map_err(io::Error::other)?;
                 loop {
                     match dial.advance().map_err(io::Error::other)? {
                         Some(transport) => break transport,

@@ -181,7 +181,7 @@ fn what_had_no_room_while_dialling_goes_out_later_even_after_the_answer() {
     let mut same: TcpStream = ours.try_clone().unwrap().into();
     let peer = Endpoint::Tcp(same.peer_addr().unwrap());
     let opening = Opening { via: None, web: Some(Arc::new(web)) };
-    let mut dial = Dial::new(opening, ours, &peer).unwrap();
+    let mut dial = Dial::new(opening, ours, &peer, 0).unwrap();
     let mut server = load(directory.path()).start().unwrap();
 
     // The end of the handshake and the request find no room at first.
