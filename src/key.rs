@@ -1,8 +1,8 @@
 //! Reading the key (`-k`).
 //!
 //! Owns the way from a file or standard input to the [`SharedKey`]: every byte to the end, through
-//! one buffer that is wiped. Refuses no length, as C spiped (a short key is warned about, and one
-//! that others can read), and to keep or show any byte of the key. Next: `crypt.rs` in lib/proto,
+//! one buffer that is wiped. Refuses no length of a key that is used, as C spiped (a short one is
+//! warned about, and one that others can read), and to keep or show any byte of the key. Next: `crypt.rs` in lib/proto,
 //! where it is used.
 
 use std::fs::File;
@@ -28,19 +28,43 @@ const BUFFER_LEN: usize = 4096;
 ///
 /// One line: what could not be read, why, and what to do.
 pub fn read(source: &KeySource) -> Result<SharedKey, String> {
-    read_for("-k", source)
+    let name = name("-k", source);
+    let (key, length) = read_any(&name, source)?;
+    if length == 0 {
+        // As C spiped we go on; but whoever runs spipe must not miss it.
+        log::error!(
+            "{name}: the key is empty: it is used, but anybody has it; make it 32 random bytes"
+        );
+    }
+    Ok(key)
 }
 
-/// The same for another option than `-k`.
+/// Reads a key that is not to be used, but looked at, as `option` says.
 ///
 /// # Errors
 ///
-/// As for [`read`].
-pub fn read_for(option: &str, source: &KeySource) -> Result<SharedKey, String> {
-    let name = match source {
+/// As for [`read`], and if there is nothing in it: nobody wants to compare that.
+pub fn read_to_compare(option: &str, source: &KeySource) -> Result<SharedKey, String> {
+    let name = name(option, source);
+    match read_any(&name, source)? {
+        (_, 0) => Err(format!(
+            "{name}: the key is empty: anybody has that; copy it again, or make one with: \
+             spiped-keygen FILE"
+        )),
+        (key, _) => Ok(key),
+    }
+}
+
+/// What messages call the key.
+fn name(option: &str, source: &KeySource) -> String {
+    match source {
         KeySource::File(path) => format!("{option} {:?}", path.to_string_lossy()),
         KeySource::Stdin => format!("{option} - (standard input)"),
-    };
+    }
+}
+
+/// Any key, and its length; one that is short, or that others can read, is warned about.
+fn read_any(name: &str, source: &KeySource) -> Result<(SharedKey, u64), String> {
     let opened = match source {
         KeySource::File(path) => File::open(path),
         // A duplicate, since io::stdin() would leave the key in its own buffer.
@@ -70,17 +94,10 @@ pub fn read_for(option: &str, source: &KeySource) -> Result<SharedKey, String> {
             "{name}: {who} can read the key (mode {mode:04o}); keep it to its owner: chmod go-rwx"
         );
     }
-    match length {
-        // As C spiped we go on; but whoever runs spipe must not miss it.
-        0 => log::error!(
-            "{name}: the key is empty: it is used, but anybody has it; make it 32 random bytes"
-        ),
-        1..SAFE_LEN => {
-            log::warn!("{name}: the key has {length} of the 32 random bytes that it should have");
-        }
-        SAFE_LEN.. => {}
+    if (1..SAFE_LEN).contains(&length) {
+        log::warn!("{name}: the key has {length} of the 32 random bytes that it should have");
     }
-    Ok(key)
+    Ok((key, length))
 }
 
 /// Whether the file is a credential that a service manager has passed: it sees to who reads it.
@@ -192,6 +209,17 @@ mod tests {
     fn dev_null_is_a_key_as_in_c() {
         let key = read(&KeySource::File(PathBuf::from("/dev/null"))).unwrap();
         assert_eq!(fingerprint(&key), fingerprint(&SharedKey::from_pieces([])));
+    }
+
+    #[test]
+    fn nothing_is_no_key_to_be_compared() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let source = KeySource::File(file.path().to_owned());
+        let error = read_to_compare("--show", &source).unwrap_err();
+        let begin = format!("--show {:?}: the key is empty", file.path());
+        assert!(error.starts_with(&begin) && !error.contains('\n'), "{error}");
+        file.write_all(b"1").unwrap();
+        assert!(read_to_compare("--show", &source).is_ok());
     }
 
     #[test]

@@ -6,8 +6,9 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use support::foreign::have_strace;
 use support::process::{Finished, Role, Spiped, run};
 use support::servers::echo_once;
 use support::{Address, Implementation::Ours, Room, Server};
@@ -106,6 +107,64 @@ fn a_key_that_cannot_be_written_whole_is_not_left() {
     assert!(!room.path("new").exists());
 }
 
+/// Both are needed before a copy of the key goes elsewhere: the file, and its name in the directory.
+#[test]
+fn a_new_key_survives_a_loss_of_power() {
+    if !have_strace("a_new_key_survives_a_loss_of_power") {
+        return;
+    }
+    let room = Room::new();
+    let make = |name: &str, inject: &str| {
+        let mut command = Command::new("strace");
+        command.args(["-qq", "-y", "-o"]).arg(room.path("trace")).args(["-e", "trace=fsync"]);
+        if !inject.is_empty() {
+            command.args(["-e", &format!("inject=fsync:{inject}")]);
+        }
+        command.arg(env!("CARGO_BIN_EXE_spiped-keygen")).arg(name).current_dir(room.dir());
+        command
+    };
+    says(&mut make("new", ""), b"");
+    let trace = std::fs::read_to_string(room.path("trace")).expect("a trace");
+    let synced: Vec<_> = trace.lines().map(|line| line.split(['<', '>']).nth(1)).collect();
+    let dir = std::fs::canonicalize(room.dir()).expect("the room");
+    assert_eq!(synced, [dir.join("new").to_str(), dir.to_str()], "{trace}");
+
+    fails(&mut make("lost", "error=EIO:when=2"), b"", "nothing is left of it");
+    assert!(!room.path("lost").exists());
+    // Some file systems know nothing of the kind for a directory.
+    says(&mut make("other", "error=EINVAL:when=2"), b"");
+    assert!(room.path("other").exists());
+}
+
+/// A pipe that nobody reads, and a device that is always full.
+#[test]
+fn a_key_whose_fingerprint_cannot_be_printed_is_there_all_the_same() {
+    let room = Room::new();
+    let path = room.path("new");
+    let (reader, writer) = std::io::pipe().expect("pipe");
+    drop(reader);
+    let full = std::fs::File::create("/dev/full").expect("/dev/full");
+    let outputs = [(Stdio::from(writer), "Broken pipe"), (Stdio::from(full), "No space left")];
+    for (stdout, why) in outputs {
+        let output = keygen().arg(&path).stdout(stdout).output().expect("spawn");
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.contains(&format!("{path:?} holds the new key, but the fingerprint")),
+            "{said}"
+        );
+        assert!(said.contains(why), "{said}");
+        // What it says is to be done works.
+        let (_, advice) = said.rsplit_once("with: spiped-keygen ").expect("advice");
+        let script = format!("exec \"$0\" {advice}");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).arg(env!("CARGO_BIN_EXE_spiped-keygen"));
+        assert_eq!(says(&mut command, b"").len(), "ABCD-EFGH-IJKL-MNOP\n".len());
+        std::fs::remove_file(&path).expect("the key");
+    }
+}
+
 #[test]
 fn standard_output_gets_the_key_and_standard_error_the_fingerprint() {
     let Finished { status, stdout, stderr } = run(keygen().arg("-"), b"");
@@ -120,7 +179,7 @@ fn standard_output_gets_the_key_and_standard_error_the_fingerprint() {
 fn a_key_is_not_shown_on_a_terminal() {
     let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
     let mut command = keygen();
-    command.arg("-").stdout(pty.slave).stderr(std::process::Stdio::piped());
+    command.arg("-").stdout(pty.slave).stderr(Stdio::piped());
     let mut child = command.spawn().expect("spawn");
     let stderr = support::process::Log::read(child.stderr.take().expect("stderr is piped"));
     assert_eq!(support::process::wait_for(&mut child).code(), Some(1));
@@ -179,4 +238,9 @@ fn a_fingerprint_of_a_bad_key_comes_with_a_warning() {
     assert!(printed.stderr.contains("has 3 of the 32 random bytes"), "{}", printed.stderr);
     let missing = room.path("missing");
     fails(keygen().arg("--fingerprint").arg(&missing), b"", "--fingerprint \"");
+    // An empty one is nobody's key, but a mistake.
+    room.write_key(&room.path("empty"), b"");
+    let empty = "empty\": the key is empty: anybody has that; copy it again";
+    fails(keygen().arg("--fingerprint").arg(room.path("empty")), b"", empty);
+    fails(keygen().args(["--fingerprint", "-"]), b"", "(standard input): the key is empty");
 }

@@ -11,24 +11,13 @@ use std::process::Command;
 
 use spiped_peer::{Raw, Secrecy};
 
+use support::foreign::have_strace;
 use support::process::{Role, Spiped};
 use support::servers::echo_once;
 use support::{Address, Daemon, Implementation::Ours, Room, Server, wait_until};
 
 /// The shortages that accept(2), socket(2) and connect(2) may report.
 const SHORTAGES: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
-
-/// Whether strace is there and may trace; if not, says so.
-fn have_strace(test: &str) -> bool {
-    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
-    if works.is_ok_and(|status| status.success()) {
-        return true;
-    }
-    let why = "strace is not installed, or may not trace";
-    assert!(!support::in_ci(), "{test}: {why}");
-    support::skip(test, why);
-    false
-}
 
 /// A daemon whose system calls fail as `inject` says, in the words of strace.
 fn start(role: Role, room: &Room, target: &Address, inject: &[String], flags: &[&str]) -> Daemon {

@@ -1,8 +1,8 @@
 //! A new file for a key.
 //!
 //! Owns the promise that no file is ever overwritten, that nobody but the owner can read the new
-//! one from its first moment, and that none is left that does not hold all of the key. Refuses to
-//! know what is written. Next: `run.rs`.
+//! one from its first moment, that none is left that does not hold all of the key, and that it is
+//! still there after a loss of power. Refuses to know what is written. Next: `run.rs`.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
@@ -30,7 +30,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), String> {
         }
         _ => format!("{name:?} cannot be made: {error}"),
     })?;
-    fill(&file, bytes).map_err(|error| {
+    fill(&file, bytes).and_then(|()| keep_name(path)).map_err(|error| {
         let left = match fs::remove_file(path) {
             Ok(()) => "nothing is left of it".to_owned(),
             Err(error) => format!("and it is left, since it cannot be removed: {error}"),
@@ -45,6 +45,27 @@ fn fill(mut file: &File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     // Its copy may be at the other end already when this machine loses power.
     file.sync_all()
+}
+
+/// Sees to it that the file has its name after a loss of power, too.
+fn keep_name(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    match File::open(directory).and_then(|directory| directory.sync_all()) {
+        // Who may make files there need not be allowed to list them; and there are file systems
+        // that cannot do this for a directory.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::InvalidInput | ErrorKind::Unsupported
+            ) =>
+        {
+            Ok(())
+        }
+        done => done,
+    }
 }
 
 #[cfg(test)]

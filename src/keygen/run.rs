@@ -54,7 +54,7 @@ fn run(task: &Task) -> Result<(), String> {
             hand_out(&key, destination)
         }
         Task::Fingerprint(source) => {
-            let key = key::read_for("--fingerprint", source)?;
+            let key = key::read_to_compare("--fingerprint", source)?;
             print(&mut io::stdout(), &fingerprint(&key))
         }
     }
@@ -114,7 +114,14 @@ fn hand_out(key: &Secret<KEY_LEN>, destination: &Destination) -> Result<(), Stri
     match destination {
         Destination::NewFile(path) => {
             file::create(path, key.expose())?;
-            print(&mut io::stdout(), &fingerprint)
+            print(&mut io::stdout(), &fingerprint).map_err(|error| {
+                format!(
+                    "{:?} holds the new key, but {error}; the key is good: do not make another, \
+                     show its fingerprint with: spiped-keygen --fingerprint '{}'",
+                    path.to_string_lossy(),
+                    path.display()
+                )
+            })
         }
         Destination::Stdout => {
             let stdout = io::stdout();

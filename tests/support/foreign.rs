@@ -53,6 +53,18 @@ pub(crate) fn may_mount(test: &str) -> bool {
     false
 }
 
+/// Whether strace is there and may trace; otherwise says so, or panics in CI.
+pub(crate) fn have_strace(test: &str) -> bool {
+    let works = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
+    if works.is_ok_and(|status| status.success()) {
+        return true;
+    }
+    let why = "strace is not installed, or may not trace";
+    assert!(!super::in_ci(), "{test}: {why}");
+    super::skip(test, why);
+    false
+}
+
 /// Another program in the foreground. Killed when dropped.
 pub(crate) struct Foreign {
     child: Child,
