@@ -1,14 +1,15 @@
 //! The key: where an image looks for it, what is wrong with it, and how one is made.
 //!
-//! Owns the paths, and the words for a file that is not there or may not be read: inside a container
-//! users have other numbers than names, and the file is outside. Refuses to overwrite a key. How
+//! Owns the paths, and the words for a file that is not there, may not be read or not be made: inside
+//! a container users have other numbers than names, and the file is outside. Refuses to overwrite a key. How
 //! keys look is in `src/keygen/` of spiped. Next: `health.rs`.
 
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use spiped_programs::keygen::{file, run, yaml};
+use spiped_programs::keygen::file::{self, CreateError};
+use spiped_programs::keygen::{run, yaml};
 use spiped_programs::options::KeySource;
 use spiped_proto::{Secret, SharedKey};
 
@@ -117,11 +118,11 @@ pub(crate) fn generate(root: &Path, new: NewKey) -> Result<String, String> {
     }
     let key = run::random()?;
     match new {
-        NewKey::Plain => file::create(&path, key.expose())?,
+        NewKey::Plain => file::create(&path, key.expose()).map_err(explain)?,
         NewKey::Yaml => {
             let mut created = Ok(());
             yaml::format(&key, |text| {
-                created = file::create(&path, text);
+                created = file::create(&path, text).map_err(explain);
                 Ok(())
             })
             .map_err(|error| format!("the key cannot be written down: {error}"))?;
@@ -129,6 +130,27 @@ pub(crate) fn generate(root: &Path, new: NewKey) -> Result<String, String> {
         }
     }
     Ok(run::fingerprint(&SharedKey::from_pieces([key.expose().as_slice()])))
+}
+
+/// Why no key is made, in the words of who runs containers: the directory is outside, and engines
+/// make it as root if it is not there.
+fn explain(error: CreateError) -> String {
+    let CreateError::Make(path, why) = &error else { return error.to_string() };
+    let directory = path.parent().expect("it is in a directory").display();
+    match why.kind() {
+        ErrorKind::PermissionDenied => {
+            let uid = nix::unistd::geteuid();
+            format!(
+                "no key can be made: {directory} may not be written by user number {uid}, as which \
+                 this container runs; give it the directory (chown {uid}), or run the container as \
+                 the directory's owner (--user)"
+            )
+        }
+        ErrorKind::ReadOnlyFilesystem => format!(
+            "no key can be made: {directory} is mounted read-only; mount it without :ro this once"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 fn below(root: &Path, path: &str) -> PathBuf {
@@ -191,6 +213,21 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), key);
         let found = found(root, Wanted::Official).unwrap();
         assert_eq!(found, Ok("spiped/key/spiped-keyfile".into()));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_comes_with_advice() {
+        let error = |kind: ErrorKind| {
+            explain(CreateError::Make("/spiped/key/spiped-keyfile".into(), kind.into()))
+        };
+        let uid = nix::unistd::geteuid();
+        let denied = error(ErrorKind::PermissionDenied);
+        let who = format!("/spiped/key may not be written by user number {uid}, as which this");
+        assert!(denied.contains(&who) && denied.contains(&format!("(chown {uid}), or run")));
+        let read_only = error(ErrorKind::ReadOnlyFilesystem);
+        assert!(read_only.contains("/spiped/key is mounted read-only; mount it without :ro"));
+        // What is wrong everywhere is said as everywhere.
+        assert!(error(ErrorKind::AlreadyExists).contains("never overwritten"));
     }
 
     #[test]

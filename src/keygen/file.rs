@@ -4,39 +4,65 @@
 //! one from its first moment, that none is left that does not hold all of the key, and that it is
 //! still there after a loss of power. Refuses to know what is written. Next: `run.rs`.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Why there is no new file: one line with its name and what to do.
+#[derive(Debug)]
+pub enum CreateError {
+    /// It cannot be made, and nothing has happened.
+    Make(PathBuf, io::Error),
+    /// It was made, and cannot be written; why it is left, if it is.
+    Write(PathBuf, io::Error, Option<io::Error>),
+}
+
+impl fmt::Display for CreateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Make(path, error) | Self::Write(path, error, _)) = self;
+        let name = path.to_string_lossy();
+        match (self, error.kind()) {
+            (Self::Write(_, _, None), _) => {
+                write!(f, "{name:?} cannot be written: {error}; nothing is left of it")
+            }
+            (Self::Write(_, _, Some(left)), _) => write!(
+                f,
+                "{name:?} cannot be written: {error}; and it is left, since it cannot be removed: \
+                 {left}"
+            ),
+            (_, ErrorKind::AlreadyExists) => write!(
+                f,
+                "{name:?} exists already, and a key is never overwritten; choose another name, or \
+                 remove it first if nobody needs it any more"
+            ),
+            (_, ErrorKind::NotFound) => {
+                write!(f, "{name:?}: its directory does not exist; make it first")
+            }
+            (_, ErrorKind::PermissionDenied) => write!(
+                f,
+                "{name:?}: user number {} may not make a file there; run it as the owner of the \
+                 directory, or choose another place",
+                nix::unistd::geteuid()
+            ),
+            _ => write!(f, "{name:?} cannot be made: {error}"),
+        }
+    }
+}
 
 /// Creates the file, which must not exist, not even as a link, and writes `bytes` to it.
 ///
 /// # Errors
 ///
-/// One line: the file, and what to do.
-pub fn create(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let name = path.to_string_lossy();
+/// If there is one, or none can be made or written there.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<(), CreateError> {
     // create_new is O_EXCL.
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let file = opened.map_err(|error| match error.kind() {
-        ErrorKind::AlreadyExists => format!(
-            "{name:?} exists already, and a key is never overwritten; choose another name, or \
-             remove it first if nobody needs it any more"
-        ),
-        ErrorKind::NotFound => format!("{name:?}: its directory does not exist; make it first"),
-        ErrorKind::PermissionDenied => {
-            let uid = nix::unistd::geteuid();
-            format!("{name:?}: user number {uid} may not make a file there")
-        }
-        _ => format!("{name:?} cannot be made: {error}"),
-    })?;
-    fill(&file, bytes).and_then(|()| keep_name(path)).map_err(|error| {
-        let left = match fs::remove_file(path) {
-            Ok(()) => "nothing is left of it".to_owned(),
-            Err(error) => format!("and it is left, since it cannot be removed: {error}"),
-        };
-        format!("{name:?} cannot be written: {error}; {left}")
-    })
+    let file = opened.map_err(|error| CreateError::Make(path.to_owned(), error))?;
+    fill(&file, bytes)
+        .and_then(|()| keep_name(path))
+        .map_err(|error| CreateError::Write(path.to_owned(), error, fs::remove_file(path).err()))
 }
 
 fn fill(mut file: &File, bytes: &[u8]) -> io::Result<()> {
@@ -80,13 +106,13 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"secret");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
 
-        let error = create(&path, b"another").unwrap_err();
+        let error = create(&path, b"another").unwrap_err().to_string();
         assert!(error.contains("exists already, and a key is never overwritten"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"secret");
         // Not even through a link that leads nowhere.
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &link).unwrap();
-        assert!(create(&link, b"another").unwrap_err().contains("exists already"));
+        assert!(create(&link, b"another").unwrap_err().to_string().contains("exists already"));
         assert!(!dir.path().join("elsewhere").exists());
     }
 
@@ -94,6 +120,15 @@ mod tests {
     fn errors_name_the_file_and_what_to_do() {
         let dir = tempfile::tempdir().unwrap();
         let error = create(&dir.path().join("no/key"), b"x").unwrap_err();
+        let error = error.to_string();
         assert!(error.ends_with("/no/key\": its directory does not exist; make it first"));
+        let denied = ErrorKind::PermissionDenied.into();
+        let error = CreateError::Make("/etc/key".into(), denied).to_string();
+        let uid = nix::unistd::geteuid();
+        let begin = format!("\"/etc/key\": user number {uid} may not make a file there; run it as");
+        assert!(error.starts_with(&begin), "{error}");
+        let full = || ErrorKind::StorageFull.into();
+        let left = CreateError::Write("k".into(), full(), Some(full())).to_string();
+        assert!(left.contains("it is left, since"), "{left}");
     }
 }

@@ -113,7 +113,7 @@ fn hand_out(key: &Secret<KEY_LEN>, destination: &Destination) -> Result<(), Stri
     let fingerprint = fingerprint(&shared);
     match destination {
         Destination::NewFile(path) => {
-            file::create(path, key.expose())?;
+            file::create(path, key.expose()).map_err(|error| error.to_string())?;
             print(&mut io::stdout(), &fingerprint).map_err(|error| {
                 format!(
                     "{:?} holds the new key, but {error}; the key is good: do not make another, \
