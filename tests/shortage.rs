@@ -7,7 +7,6 @@
 mod support;
 
 use std::io::{ErrorKind, Read};
-use std::process::Command;
 
 use spiped_peer::{Raw, Secrecy};
 
