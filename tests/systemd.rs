@@ -316,9 +316,27 @@ fn the_service_manager_is_kept_informed() {
     manager.wait_for("STATUS=1 connection\n");
 
     kill(pid_of(&child), Signal::SIGTERM).expect("it runs");
+    // A drain without a limit: the manager's patience is the limit.
     manager.wait_for("STOPPING=1\nSTATUS=stopping: 1 connection left to finish\n");
     manager.wait_for("WATCHDOG=1\n");
     drop(peer);
+    assert_eq!(wait_for(&mut child).code(), Some(0));
+}
+
+/// A service manager that is less patient than `--drain-timeout` is asked for that time.
+#[test]
+fn a_drain_with_a_limit_has_its_time() {
+    let (room, server) = (Room::new(), Server::echo());
+    let manager = Manager::new(&room);
+    let source = Address::Unix(room.path("source.sock"));
+    let daemon = Spiped::new(Ours, Role::Encrypt, &room, &source, server.address());
+    let mut command = daemon.flags(&["-F", "--drain-timeout", "300"]).command();
+    command.env("NOTIFY_SOCKET", room.path("notify")).stderr(Stdio::null());
+    let mut child = command.spawn().expect("spawn");
+    assert_eq!(manager.next(), "READY=1\nSTATUS=0 connections\n");
+    kill(pid_of(&child), Signal::SIGTERM).expect("it runs");
+    let stopping = "STOPPING=1\nSTATUS=stopping: 0 connections left to finish\n";
+    assert_eq!(manager.next(), format!("{stopping}EXTEND_TIMEOUT_USEC=310000000\n"));
     assert_eq!(wait_for(&mut child).code(), Some(0));
 }
 

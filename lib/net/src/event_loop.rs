@@ -233,8 +233,11 @@ impl EventLoop {
                 }
             }
             if self.drain_until.is_some_and(|until| until <= now) {
-                let left = self.slots.len();
-                log::warn!("--drain-timeout: the time is up, {left} connections are cut short");
+                let left = match self.slots.len() {
+                    1 => "1 connection is".to_owned(),
+                    left => format!("{left} connections are"),
+                };
+                log::warn!("--drain-timeout: the time is up, {left} cut short");
                 self.kill_all(Signal::Terminate, now);
                 return Ok(Outcome::Signal(Signal::Terminate));
             }
@@ -483,7 +486,7 @@ impl EventLoop {
             strangers.into_iter().for_each(|slot| self.enqueue(slot));
         }
         if let Some(supervisor) = &mut self.supervisor {
-            supervisor.say_stopping(counts(&self.places, self.draining));
+            supervisor.say_stopping(counts(&self.places, self.draining), self.drain_until, now);
         }
         let left = self.slots.iter().filter(|(_, entry)| !entry.relay.is_closing()).count();
         let within = self.drain_timeout.map(|limit| format!(" within {} s", limit.as_secs_f64()));
@@ -506,7 +509,7 @@ impl EventLoop {
             return;
         }
         if let Some(supervisor) = self.supervisor.as_mut().filter(|_| !self.draining) {
-            supervisor.say_stopping(counts(&self.places, true));
+            supervisor.say_stopping(counts(&self.places, true), None, now);
         }
         say_suppressed(self.strangers.take_suppressed());
         for (_, mut entry) in std::mem::take(&mut self.slots) {

@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How soon a sign of life that was not taken is tried again, as a part of the watchdog's time.
 const RETRY_PART: u32 = 10;
 
+/// What the end takes beyond the limit of a drain, on a busy machine.
+const LAST_STEPS: Duration = Duration::from_secs(10);
+
 /// What the status says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
@@ -66,6 +69,15 @@ pub struct Supervisor {
     /// The counts have changed since they were said; when they may be said.
     next_status: Option<Instant>,
     status_allowed: Instant,
+    /// That we stop, which the manager has not taken yet.
+    untold: Option<Stop>,
+}
+
+/// The end, as the manager is told of it.
+#[derive(Clone, Copy, Debug)]
+struct Stop {
+    /// When what is left is cut short, if it has a limit.
+    until: Option<Instant>,
 }
 
 impl Supervisor {
@@ -99,14 +111,14 @@ impl Supervisor {
             said: None,
             next_status: None,
             status_allowed: Instant::now(),
+            untold: None,
         })
     }
 
     /// The start takes longer, for this reason: it may last this much more time.
     pub fn say_waiting(&self, reason: &str, time: Duration) {
-        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
-        let status = one_line(reason);
-        self.try_say(&[NotifyState::Status(&status), NotifyState::ExtendTimeoutUsec(micros)]);
+        let (status, more) = (one_line(reason), more_time(time));
+        self.try_say(&[NotifyState::Status(&status), NotifyState::Custom(&more)]);
     }
 
     /// All is bound and set up: whoever has waited for us may go on. From now on nothing waits.
@@ -127,11 +139,21 @@ impl Supervisor {
         }
     }
 
-    /// No new connections from now on.
-    pub(crate) fn say_stopping(&mut self, counts: Counts) {
+    /// No new connections from now on; what is left is cut short at `until`. The manager is asked
+    /// for that time, in case its own patience is shorter: killed by it, we could tell neither side
+    /// of a connection that it was cut. Without a limit its patience is the limit.
+    pub(crate) fn say_stopping(&mut self, counts: Counts, until: Option<Instant>, now: Instant) {
         let status = counts.to_string();
-        self.try_say(&[NotifyState::Stopping, NotifyState::Status(&status)]);
-        (self.said, self.next_status) = (Some(counts), None);
+        let more = until.map(|until| more_time(until.saturating_duration_since(now) + LAST_STEPS));
+        let mut states = vec![NotifyState::Stopping, NotifyState::Status(&status)];
+        states.extend(more.as_deref().map(NotifyState::Custom));
+        if self.try_say(&states) {
+            (self.said, self.next_status, self.untold) = (Some(counts), None, None);
+        } else {
+            self.untold = Some(Stop { until });
+            self.status_allowed = now + STATUS_INTERVAL;
+            self.next_status = Some(self.status_allowed);
+        }
     }
 
     /// How long it is until there may be something to say.
@@ -147,7 +169,11 @@ impl Supervisor {
             let taken = self.try_say(&[NotifyState::Watchdog]);
             self.next_ping = Some(now + if taken { interval } else { interval / RETRY_PART });
         }
-        if self.said == Some(counts) {
+        if let Some(stop) = self.untold {
+            if self.status_allowed <= now {
+                self.say_stopping(counts, stop.until, now);
+            }
+        } else if self.said == Some(counts) {
             self.next_status = None; // it has changed back
         } else if self.status_allowed <= now {
             let status = counts.to_string();
@@ -201,6 +227,11 @@ fn address_of(name: &OsStr) -> io::Result<SocketAddr> {
     }
 }
 
+/// Asks the manager to wait this long from now on; what it would wait anyway is not shortened.
+fn more_time(time: Duration) -> String {
+    format!("EXTEND_TIMEOUT_USEC={}", time.as_micros())
+}
+
 /// A status has one line.
 fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -233,6 +264,32 @@ mod tests {
         Counts { friends, ..Counts::default() }
     }
 
+    const DRAINING: Counts = Counts { friends: 3, strangers: 0, draining: true };
+
+    #[test]
+    fn the_manager_is_asked_for_the_time_of_the_drain_until_it_has_heard() {
+        let (_dir, manager, mut supervisor) = pair(None);
+        supervisor.say_ready();
+        heard(&manager);
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        // Longer than 32 bits of microseconds.
+        let until = now + 7200 * second;
+        while supervisor.socket.send(b"fill").is_ok() {}
+        supervisor.say_stopping(DRAINING, Some(until), now);
+        assert_eq!(supervisor.wait(now), Some(second));
+        heard(&manager);
+        supervisor.report(DRAINING, now + second / 2);
+        assert_eq!(heard(&manager), [""; 0]);
+        supervisor.report(friends(2), now + second);
+        let stopping = "STOPPING=1\nSTATUS=2 connections\nEXTEND_TIMEOUT_USEC=7209000000\n";
+        assert_eq!(heard(&manager), [stopping]);
+        // Once is enough.
+        supervisor.report(friends(2), now + 9 * second);
+        assert_eq!(heard(&manager), [""; 0]);
+        assert_eq!(supervisor.wait(now), None);
+    }
+
     #[test]
     fn the_status_is_said_once_a_second_at_most_and_only_if_it_has_changed() {
         let (_dir, manager, mut supervisor) = pair(None);
@@ -255,7 +312,7 @@ mod tests {
         let strangers = Counts { friends: 3, strangers: 1, draining: false };
         supervisor.report(strangers, at(5000));
         assert_eq!(heard(&manager), ["STATUS=3 connections, 1 unfinished handshake\n"]);
-        supervisor.say_stopping(Counts { friends: 3, strangers: 0, draining: true });
+        supervisor.say_stopping(DRAINING, None, at(6000));
         let stopping = "STOPPING=1\nSTATUS=stopping: 3 connections left to finish\n";
         assert_eq!(heard(&manager), [stopping]);
     }
