@@ -1,11 +1,12 @@
 #!/bin/bash
 # Tests the Debian package that `make deb` has made: lintian finds no error, and it is installed in
-# place of C spiped, upgraded, removed and purged.  All that happens in a Debian of its own below
-# target/, which mmdebstrap makes; the host is left alone.
+# place of C spiped, upgraded, removed and purged; then again under a running systemd, with units that
+# are enabled.  All that happens in Debians of their own below target/, which mmdebstrap makes; the
+# host is left alone.
 #
 #   tests/package/debian.sh PACKAGE UPGRADE     two packages, the second of a later version
 #
-# Needs root, Debian, lintian and mmdebstrap; says loudly what is missing, and fails then if CI=true.
+# Needs root, Debian, lintian, mmdebstrap and systemd-nspawn; says loudly what is missing, and fails then if CI=true.
 set -euo pipefail
 
 package=$(realpath "$1")
@@ -22,6 +23,7 @@ missing() {
 [ "$(id -u)" = 0 ] || missing "it needs root, for chroot"
 command -v lintian >/dev/null || missing "lintian is not installed"
 command -v mmdebstrap >/dev/null || missing "mmdebstrap is not installed"
+command -v systemd-nspawn >/dev/null || missing "systemd-nspawn is not installed"
 
 fail() {
     echo "*** $1" >&2
@@ -112,5 +114,72 @@ apt install /first.deb
 rm "$root"/etc/spiped/*
 apt purge spiped-rs
 [ ! -e "$root/etc/spiped" ] || fail "the empty directory is left behind"
+
+echo "== under systemd"
+. tests/boot.sh
+booted="$PWD/target/package-test-booted"
+trap 'rm -rf "$root" "$booted" "$booted.log"' EXIT
+rm -rf "$booted"
+boot_root "$booted"
+cp "$package" "$booted/first.deb"
+cp "$upgrade" "$booted/second.deb"
+cat >"$booted/probe" <<'EOF'
+set -euo pipefail
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+is() { [ "$2" = "$3" ] || { echo "*** $1: \"$2\", expected \"$3\""; exit 1; }; }
+show() { systemctl show -P "$1" "spiped@$2"; }
+states() { for unit in tcp.service sock.socket sock.service; do show ActiveState $unit; done | xargs; }
+quietly() { "$@" >/dpkg.log 2>&1 || { cat /dpkg.log; exit 1; }; }
+links() { find /etc/systemd/system/*.wants /etc/systemd/system/*.requires -name "$1" 2>/dev/null |
+    wc -l; }
+
+quietly dpkg -i /first.deb
+for name in tcp sock; do spiped-keygen /etc/spiped/$name.key >/dev/null; done
+echo 'SPIPED_ARGS=-d -s 127.0.0.1:8025 -t [127.0.0.1]:25' >/etc/spiped/tcp.conf
+echo 'SPIPED_ARGS=-d -s systemd:spiped -t [127.0.0.1]:25' >/etc/spiped/sock.conf
+quietly systemctl enable --now spiped@tcp.service spiped@sock.socket
+quietly systemctl start spiped@sock.service
+is "the units" "$(states)" "active active active"
+daemon="$(show MainPID tcp)"
+
+echo "-- a new version stops nothing, and its units are known"
+quietly dpkg -i /second.deb
+is "the units" "$(states)" "active active active"
+is "the daemon" "$(show MainPID tcp)" "$daemon"
+is "systemd is to read units again" "$(show NeedDaemonReload tcp)" no
+quietly systemctl restart spiped@tcp
+
+echo "-- without its programs nothing goes on; what is enabled is remembered"
+quietly dpkg --remove spiped-rs
+is "the units" "$(states)" "inactive inactive inactive"
+! grep -lx spiped /proc/[0-9]*/comm || { echo "*** a daemon goes on"; exit 1; }
+is "links" "$(links 'spiped@*')" 2
+quietly dpkg -i /first.deb
+is "tcp is" "$(systemctl is-enabled spiped@tcp.service)" enabled
+quietly systemctl start spiped@tcp
+
+echo "-- an administrator who forbids to stop services is heeded"
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+chmod +x /usr/sbin/policy-rc.d
+quietly dpkg --remove spiped-rs
+is "tcp is" "$(show ActiveState tcp)" active
+rm /usr/sbin/policy-rc.d
+quietly dpkg -i /first.deb
+
+echo "-- purged, nothing is enabled, but for units from elsewhere"
+install -d /usr/local/lib/systemd/system /etc/systemd/system/x.target.requires
+cp /usr/lib/systemd/system/spiped@.service /usr/local/lib/systemd/system/
+ln -s /usr/local/lib/systemd/system/spiped@.service \
+    /etc/systemd/system/multi-user.target.wants/spiped@own.service
+ln -s /usr/lib/systemd/system/spiped@.service /etc/systemd/system/x.target.requires/spiped@r.service
+is "links" "$(links 'spiped@*')" 4
+quietly dpkg --purge spiped-rs
+is "the unit" "$(show ActiveState tcp.service)" inactive
+is "links" "$(links 'spiped@*')" 1
+is "links of units from elsewhere" "$(links 'spiped@own.service')" 1
+is "keys and options" "$(ls /etc/spiped | wc -l)" 4
+echo "all is well"
+EOF
+boot "$booted"
 
 echo "the package is good"
