@@ -1,6 +1,7 @@
 //! Documents that cannot drift: options in --help are those of the manual pages, the code layout in
-//! README.md is that of the tree, the tests that SECURITY.md names exist, and the public types of the
-//! libraries are what their documentation says of them. Completions are checked in completions.rs.
+//! README.md is that of the tree, BUILDING names every target, the tests that SECURITY.md names exist,
+//! and the public types of the libraries are what their documentation says of them. Completions are
+//! checked in completions.rs.
 //!
 //! It owns facts that are written down twice. Next: nothing; this is the last one.
 
@@ -197,6 +198,25 @@ fn tests_that_security_md_names_exist() {
     }
     let tricks = format!("{} tricks each", hostile_tester::TRICKS.len());
     assert!(security.contains(&tricks), "SECURITY.md does not say {tricks:?}");
+}
+
+/// The targets of the Makefile, as .PHONY has them.
+fn targets() -> BTreeSet<String> {
+    let makefile = read("Makefile").replace("\\\n", " ");
+    let phony = makefile.lines().find_map(|line| line.strip_prefix(".PHONY:")).expect(".PHONY");
+    phony.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn building_names_every_target() {
+    let building = read("BUILDING");
+    let (_, section) = building.split_once("\nTargets\n").expect("a section on targets");
+    let lines = section.lines().skip_while(|line| !line.starts_with("    make"));
+    let named = lines.map_while(|line| line.strip_prefix("    make ")).map(|line| {
+        let name = line.split_whitespace().next().expect("it says what it does");
+        if line.starts_with(' ') { "all".to_owned() } else { name.to_owned() }
+    });
+    assert_eq!(named.collect::<BTreeSet<_>>(), targets());
 }
 
 /// True if the layout names `path`, or something in it.
