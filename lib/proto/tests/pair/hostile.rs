@@ -46,6 +46,10 @@ struct Stage<'a> {
     plain_end: Option<Ending>,
 }
 
+/// Room of a stream; and how much a script may be before its last act, so that all of it has room.
+const ROOM: usize = 1 << 20;
+const LONGEST_SCRIPT: usize = ROOM / 2;
+
 /// One run.
 pub(crate) fn run(rng: &mut Rng) {
     let mut stage = Stage::new(rng);
@@ -82,7 +86,7 @@ impl<'a> Stage<'a> {
         (config.pfs, config.handshake_timeout, config.coalesce) = (pfs, Some(PATIENCE), coalesce);
         let now = Instant::now();
         let node = Node::new(|now| Conn::new(&config, entropy, now), now);
-        let mut stream = || Stream::new(1 << 20, rng.pick(&[1, 30, 500, 1060, 5000]));
+        let mut stream = || Stream::new(ROOM, rng.pick(&[1, 30, 500, 1060, 5000]));
         let [wire_in, wire_out, plain_in, plain_out] = [stream(), stream(), stream(), stream()];
         let (said, came_out, plain_end) = (vec![], vec![], None);
         Self {
@@ -288,7 +292,7 @@ impl<'a> Stage<'a> {
             Role::Decrypt => (keys.client(), keys.server()),
         };
         let mut script = Script::new(theirs, self.said[NONCE_LEN + PUBLIC_MESSAGE_LEN..].to_vec());
-        while script.end.is_none() && self.rng.below(8) > 0 {
+        while script.end.is_none() && script.wire.len() < LONGEST_SCRIPT && self.rng.below(8) > 0 {
             script.act(self.rng);
         }
         self.send(&script.wire);
