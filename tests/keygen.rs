@@ -176,6 +176,16 @@ fn standard_output_gets_the_key_and_standard_error_the_fingerprint() {
 }
 
 #[test]
+fn a_key_is_not_thrown_away() {
+    for redirect in [">&-", ">/dev/null"] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec \"$0\" - {redirect}")]);
+        command.arg(env!("CARGO_BIN_EXE_spiped-keygen"));
+        fails(&mut command, b"", "standard output is closed, or /dev/null");
+    }
+}
+
+#[test]
 fn a_key_is_not_shown_on_a_terminal() {
     let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
     let mut command = keygen();

@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -130,12 +131,29 @@ fn hand_out(key: &Secret<KEY_LEN>, destination: &Destination) -> Result<(), Stri
                             to where it is needed, or name a file"
                     .to_owned());
             }
+            if is_dev_null(&stdout) {
+                return Err(
+                    "- would throw the key away: standard output is closed, or /dev/null; \
+                            redirect it to where the key is needed, or name a file"
+                        .to_owned(),
+                );
+            }
             // Past the buffer of io::stdout(), which nobody wipes.
             blocking::write_all(stdout.as_fd(), key.expose())
                 .map_err(|error| format!("the key cannot be written: {error}"))?;
             print(&mut io::stderr(), &fingerprint)
         }
     }
+}
+
+/// Whether nobody gets what is written there. A standard output that is closed is /dev/null before
+/// we begin: the runtime of Rust opens that in its place.
+fn is_dev_null(stdout: &impl AsFd) -> bool {
+    let device = |file: File| file.metadata().map(|found| (found.file_type(), found.rdev()));
+    let ours = stdout.as_fd().try_clone_to_owned().map(File::from).and_then(device);
+    let null = File::open("/dev/null").and_then(device);
+    // Where there is no /dev/null it cannot be it.
+    matches!((ours, null), (Ok(ours), Ok(null)) if ours == null)
 }
 
 /// The fingerprint of a key, as people read it to each other: `ABCD-EFGH-IJKL-MNOP`.
