@@ -10,6 +10,7 @@ mod syslog;
 mod writer;
 
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -93,6 +94,18 @@ impl Logger {
     /// somebody else draws in its last line, again and again.
     pub fn replace_line(&self) {
         self.writer.replace_line();
+    }
+
+    /// Warns if [`Logger::switch_to_syslog`] would lose messages now, since nobody listens there; a
+    /// server that comes later is found by the next message.
+    pub fn warn_without_syslog(&self) {
+        if let Err(error) = syslog::check(Path::new(syslog::DEV_LOG)) {
+            log::warn!(
+                "--syslog: no syslog server at {}: {error}; messages are lost until there is one, \
+                 so start it, or leave --syslog out",
+                syslog::DEV_LOG
+            );
+        }
     }
 
     /// Sends every later message to syslog, which is opened now and opened again whenever its

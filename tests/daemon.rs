@@ -325,6 +325,10 @@ fn no_syslog_stops_nothing() {
     ]);
     let (status, log) = daemonise(&mut daemon.command());
     assert!(status.success(), "{}", log.text());
+    // Whoever starts it hears of it if nobody listens.
+    let warned = log.text().contains("warning: --syslog: no syslog server at /dev/log: ");
+    let there = std::os::unix::net::UnixDatagram::unbound().expect("socket").connect("/dev/log");
+    assert_eq!(warned, there.is_err(), "{}", log.text());
     traffic(&source, &room.secret());
     terminate(pid_in(&room.path("source.sock.pid")));
 }

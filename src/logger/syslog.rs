@@ -43,6 +43,11 @@ impl Syslog {
     }
 }
 
+/// Whether a server listens at `path`, and why not.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    connect(path).map(drop)
+}
+
 fn connect(path: &Path) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
@@ -64,10 +69,12 @@ mod tests {
     fn a_restarted_server_is_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
+        assert_eq!(check(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         let mut syslog = Syslog::open(&path);
         assert!(syslog.send("nobody there").is_err());
 
         let first = UnixDatagram::bind(&path).unwrap();
+        check(&path).unwrap();
         syslog.send("one").unwrap();
         assert_eq!(receive(&first), "one");
 

@@ -117,6 +117,9 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     let source = check_source(&options.source)?;
     let checked = check(&source, options)?;
     process.supervisor = Supervisor::from_env();
+    if options.syslog && options.foreground {
+        log::warn!("--syslog does nothing with -F: the log stays on standard error");
+    }
     if let Err(error) = limits::raise_descriptor_limit() {
         log::warn!("the limit of descriptors stays as it is: {error}");
     }
@@ -289,6 +292,9 @@ struct Process {
 
 impl Process {
     fn daemonize(&mut self, options: &Options) -> Result<(), End> {
+        if options.syslog {
+            self.logger.warn_without_syslog();
+        }
         let (starting, pidfile) =
             daemon::daemonize(&options.pidfile).map_err(|error| End::Failed(error.to_string()))?;
         (self.starting, self.pidfile) = (Some(starting), Some(pidfile));
