@@ -333,6 +333,30 @@ fn no_syslog_stops_nothing() {
     terminate(pid_in(&room.path("source.sock.pid")));
 }
 
+#[test]
+fn a_pidfile_of_a_living_daemon_is_taken_over_aloud() {
+    let (room, server) = (Room::new(), Server::echo());
+    let pidfile = room.path("the.pid");
+    let start = |name: &str| {
+        let source = Address::Unix(room.path(name));
+        let mut daemon = Spiped::new(Ours, Role::Decrypt, &room, &source, server.address());
+        daemon = daemon.flags(&["-p", pidfile.to_str().expect("UTF-8")]);
+        let (status, log) = daemonise(&mut daemon.command());
+        assert!(status.success(), "{}", log.text());
+        (pid_in(&pidfile), log)
+    };
+    let (first, quiet) = start("first.sock");
+    assert!(!quiet.text().contains("warning"), "{}", quiet.text());
+    let (second, log) = start("second.sock");
+    let expected = format!("was that of process {first}, which still runs");
+    assert!(log.text().contains(&expected), "{}", log.text());
+    // The end of the first leaves the file to the second.
+    terminate(first);
+    wait_until("the first has ended", || !room.path("first.sock").exists());
+    assert_eq!(pid_in(&pidfile), second);
+    terminate(second);
+}
+
 /// Then the next descriptor that is opened would be number 0, 1 or 2, and a log line would go
 /// into somebody's connection.
 #[test]

@@ -128,7 +128,11 @@ fn become_daemon(parent: PipeWriter, path: &Path) -> (Starting, Pidfile) {
         starting.give_up(&format_args!("cannot become a daemon: {}", error.desc()));
     }
     match Pidfile::write(path) {
-        Ok(pidfile) => (starting, pidfile),
+        Ok(pidfile) => {
+            // Standard error is still that of whoever started us.
+            pidfile.warn_of_predecessor();
+            (starting, pidfile)
+        }
         Err(error) => starting.give_up(&error),
     }
 }

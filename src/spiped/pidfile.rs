@@ -83,6 +83,19 @@ impl Pidfile {
         }
     }
 
+    /// Warns if the file was another living daemon's, which from now on has none.
+    pub fn warn_of_predecessor(&self) {
+        if let Some(pid) = self.predecessor.as_deref().map(str::trim_ascii_end)
+            && is_daemon(pid)
+        {
+            log::warn!(
+                "the pidfile {:?} was that of process {pid}, which still runs: it names this one \
+                 now; end the other by kill {pid}, or give each a file of its own with -p",
+                self.path
+            );
+        }
+    }
+
     /// Where it is, as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -175,6 +188,15 @@ fn is_another(text: &str) -> bool {
     };
     // EPERM: it lives, and is another user's.
     text != id() && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
+}
+
+/// Whether the living process is an spiped, or may be one: after a crash or a reboot its number may
+/// be anybody's.
+fn is_daemon(pid: &str) -> bool {
+    let name = |pid: &str| fs::read(format!("/proc/{pid}/comm")).ok();
+    let [ours, theirs] = ["self", pid].map(name);
+    // Without /proc nobody knows.
+    theirs.is_none_or(|theirs| theirs == b"spiped\n" || Some(theirs) == ours)
 }
 
 /// What an open file holds, as far as that can be a process id.

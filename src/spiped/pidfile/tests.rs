@@ -104,6 +104,19 @@ fn a_failed_start_removes_the_file_if_nobody_else_needs_it() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_number_that_is_somebody_elses_by_now_is_no_daemon() {
+    assert!(is_daemon(&process::id().to_string()));
+    let other = Other::start();
+    // Between fork and exec it still has our name.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while is_daemon(&other.id()) && Instant::now() < deadline {
+        thread::yield_now();
+    }
+    assert!(!is_daemon(&other.id()), "cat is no spiped");
+}
+
+#[test]
 fn the_regular_end_removes_it_whoever_had_it_before() {
     let (_dir, path) = in_a_directory();
     // A predecessor that drains: its id is no longer what anyone looks for here.
