@@ -7,6 +7,7 @@
 use std::env;
 
 use spiped_net::addr::{Address, Endpoint};
+use spiped_net::bind::{self, BindError};
 use spiped_net::dns::Follows;
 use spiped_net::proxy::{self, Choice, Destination, Selected, Via};
 
@@ -69,6 +70,26 @@ impl Route {
     pub fn wanted(&self) -> Option<&Address> {
         let through = self.through.as_ref()?;
         through.destination.is_none().then(|| self.target.socket())
+    }
+
+    /// Says whether sockets from the addresses of `-b` can reach those of the first hop: what may
+    /// become possible is a warning only.
+    ///
+    /// # Errors
+    ///
+    /// One line with the option, if no connection can ever be made.
+    pub fn check_bind(&self, bind: &[Endpoint], targets: &[Endpoint]) -> Result<(), String> {
+        let (option, hop) = self.first_hop();
+        match bind::check(bind, targets) {
+            Ok(()) => Ok(()),
+            Err(error @ BindError::Family(..)) if !hop.is_name() => {
+                Err(format!("-b: {error} ({option}); choose one of that family, or leave -b out"))
+            }
+            Err(error) => {
+                log::warn!("-b: {error}; connections fail until that changes");
+                Ok(())
+            }
+        }
     }
 
     /// The names on the way, whose addresses may change.
@@ -148,6 +169,20 @@ mod tests {
         // There is nothing to look up in an IP address.
         assert_eq!(route("[::1]:22", "socks5://p").unwrap().wanted(), None);
         assert_eq!(route("[::1]:22", "socks5://127.0.0.1").unwrap().names(), []);
+    }
+
+    #[test]
+    fn addresses_of_b_are_refused_only_if_they_can_never_do() {
+        let bind = [Endpoint::Tcp("127.0.0.1:0".parse().unwrap())];
+        let v6 = [Endpoint::Tcp("[::1]:22".parse().unwrap())];
+        let checked = |target| route(target, "none").unwrap().check_bind(&bind, &v6);
+        let error = checked("[::1]:22").unwrap_err();
+        assert!(error.starts_with("-b: no connection from 127.0.0.1:0, an IPv4"), "{error}");
+        // The name may get other addresses.
+        assert_eq!(checked("localhost:22"), Ok(()));
+        let others = [Endpoint::Tcp("192.0.2.1:0".parse().unwrap())];
+        let target = [Endpoint::Tcp("127.0.0.1:1".parse().unwrap())];
+        assert_eq!(route("127.0.0.1:1", "none").unwrap().check_bind(&others, &target), Ok(()));
     }
 
     #[test]

@@ -146,6 +146,28 @@ fn outgoing_sockets_are_bound() {
 }
 
 #[test]
+fn an_address_to_bind_to_that_can_never_do_is_an_error_at_the_start() {
+    let (room, server) = (Room::new(), Server::holding());
+    let source = Address::Unix(room.path("source"));
+    let bound = |bind| {
+        let daemon = Spiped::new(Ours, Role::Encrypt, &room, &source, server.address());
+        daemon.flags(&["-b", bind])
+    };
+    let refused = run(bound("[::1]").command().arg("-F"), b"");
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
+    assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("-b: no connection from [::1]:0, an IPv6"),
+        "{}",
+        refused.stderr
+    );
+
+    // For documentation (RFC 5737): nobody has it, but it may be configured later.
+    let daemon = bound("192.0.2.1").start();
+    assert!(daemon.log().contains("warning: -b: no connection can be made from 192.0.2.1:0 now"));
+}
+
+#[test]
 fn keep_alive_unless_told_otherwise() {
     // A machine with very many connections takes long to list them: nobody gives up meanwhile.
     for (flags, kept) in [(&["-o", "60"][..], true), (&["-o", "60", "-j"][..], false)] {

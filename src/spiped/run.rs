@@ -140,6 +140,7 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
         }
         early => (look_up(&source, &checked)?, early),
     };
+    checked.route.check_bind(&addresses.bind, &addresses.targets).map_err(End::Failed)?;
     let listeners = match source {
         Source::Inherited(listeners) => listeners,
         Source::Address(_) => listener::bind_all(&addresses.sources, options.sharing)

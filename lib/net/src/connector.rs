@@ -15,6 +15,7 @@ use mio::{Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::addr::Endpoint;
+use crate::bind::bind_socket;
 use crate::limits::is_shortage;
 use crate::transport::dial::{Dial, Hurdle, Opening};
 use crate::transport::{self, Transport};
@@ -307,22 +308,6 @@ fn nonblocking_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<
     let socket = Socket::new(domain, Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
-}
-
-/// `-b`: an address of another family than the target's is no help, and the attempt is skipped.
-fn bind_socket(socket: &Socket, domain: Domain, bind: &[Endpoint]) -> io::Result<()> {
-    if bind.is_empty() {
-        return Ok(());
-    }
-    let addresses = bind.iter().map(Endpoint::to_sockaddr).collect::<io::Result<Vec<_>>>()?;
-    let Some(address) = addresses.iter().find(|address| address.domain() == domain) else {
-        return Err(io::Error::other("the address of -b is of another family"));
-    };
-    socket.set_reuse_address(true)?;
-    socket.bind(address).map_err(|error| {
-        let text = format!("cannot bind to the address of -b: {error}");
-        io::Error::new(error.kind(), text)
-    })
 }
 
 /// How an attempt under way has ended, if it has.

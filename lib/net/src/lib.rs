@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod addr;
+pub mod bind;
 mod connector;
 pub mod dns;
 mod event_loop;
