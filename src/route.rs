@@ -110,7 +110,8 @@ impl Route {
             Some(destination) => vec![destination.clone()],
             None => Destination::all_of(found),
         };
-        Some(Via { proxy: through.selected.proxy.clone(), destinations })
+        let Selected { proxy, source } = through.selected.clone();
+        Some(Via { proxy, destinations, source })
     }
 
     /// Says in the log which proxy it is.
@@ -165,6 +166,7 @@ mod tests {
             assert_eq!(via.proxy.to_string(), proxy);
             let asked: Vec<String> = via.destinations.iter().map(ToString::to_string).collect();
             assert_eq!(asked, destinations);
+            assert_eq!(via.source, "--proxy");
         }
         // There is nothing to look up in an IP address.
         assert_eq!(route("[::1]:22", "socks5://p").unwrap().wanted(), None);

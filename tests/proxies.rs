@@ -239,8 +239,10 @@ fn what_a_proxy_answers_is_told() {
     let nobody = format!("[127.0.0.1]:{}", Address::unused().port());
     let wrong = |url: &str| url.replace("hush", "wrong");
     let absent = format!("http://{nobody}");
-    let no_proxy_there = format!("no way to the proxy for {tcp}: cannot connect to 127.0.0.1:");
+    let no_proxy_there =
+        format!("no way to the proxy of --proxy for {tcp}: cannot connect to 127.0.0.1:");
     for (target, proxy, reason) in [
+        (&tcp, http_bare.as_str(), "no way through the proxy of --proxy at 127.0.0.1:"),
         (&tcp, http_bare.as_str(), "asks for a user and a password: HTTP/1.0 407"),
         (&ws, &wrong(&http), "HTTP/1.0 401"),
         (&ws, &socks_bare, "asks for a user and a password"),

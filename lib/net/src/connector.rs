@@ -35,8 +35,9 @@ pub enum ConnectError {
     TimedOut(Option<Endpoint>),
     /// There is no address.
     NoAddress,
-    /// None of the addresses of the proxy that is to be asked for this destination.
-    Proxy(String, Box<Self>),
+    /// None of the addresses of the proxy that is to be asked for this destination; who has named it
+    /// comes first.
+    Proxy(&'static str, String, Box<Self>),
     /// It is connected, but of no use; without a reason, the time was up.
     NotOpened(Endpoint, Hurdle, Option<String>),
 }
@@ -48,8 +49,8 @@ impl fmt::Display for ConnectError {
             Self::TimedOut(Some(endpoint)) => write!(f, "{endpoint} did not answer in time"),
             Self::TimedOut(None) => f.write_str("the system had no room for a connection in time"),
             Self::NoAddress => f.write_str("the target has no address"),
-            Self::Proxy(destination, error) => {
-                write!(f, "no way to the proxy for {destination}: {error}")
+            Self::Proxy(source, destination, error) => {
+                write!(f, "no way to the proxy of {source} for {destination}: {error}")
             }
             Self::NotOpened(endpoint, hurdle, Some(reason)) => {
                 write!(f, "{hurdle} at {endpoint}: {reason}")
@@ -165,7 +166,7 @@ impl Connector {
         Progress::Failed(match &self.route.opening.via {
             Some(via) => {
                 let destination = via.destinations[self.destination].to_string();
-                ConnectError::Proxy(destination, Box::new(error))
+                ConnectError::Proxy(via.source, destination, Box::new(error))
             }
             None => error,
         })

@@ -153,6 +153,8 @@ pub struct Via {
     pub proxy: Proxy,
     /// The destination: never none; if it is several addresses, they are tried in turn.
     pub destinations: Vec<Destination>,
+    /// Who has named the proxy: `--proxy`, or a variable of the environment.
+    pub source: &'static str,
 }
 
 impl Via {

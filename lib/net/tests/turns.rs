@@ -83,7 +83,7 @@ fn connect(place: SocketAddr, asked_for: &[SocketAddr], timeout: Duration) -> Tc
     let proxy = Proxy::parse(&format!("socks5://{place}")).expect("a proxy");
     let destinations = asked_for.iter().map(|ip| Destination::Ip(*ip)).collect();
     let settings = Settings {
-        proxy: Some(Via { proxy, destinations }),
+        proxy: Some(Via { proxy, destinations, source: "--proxy" }),
         timeout: Some(timeout),
         ..settings(Role::Encrypt, place, Carrier::Socket)
     };

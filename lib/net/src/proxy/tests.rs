@@ -93,7 +93,11 @@ fn destinations_are_what_proxies_understand() {
 fn a_name_that_has_moved_is_asked_for_at_its_new_place() {
     let found = |text: &str| Address::parse(text).unwrap().resolve().unwrap();
     let destination = destination("[127.0.0.1]:1");
-    let mut via = Via { proxy: proxy("socks5://p"), destinations: vec![destination.clone()] };
+    let mut via = Via {
+        proxy: proxy("socks5://p"),
+        destinations: vec![destination.clone()],
+        source: "--proxy",
+    };
     assert!(!via.redirect(&found("[127.0.0.1]:1")) && !via.redirect(&[]));
     assert!(!via.redirect(&found("/run/x")));
     assert_eq!(via.destinations, [destination]);

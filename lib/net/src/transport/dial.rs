@@ -42,8 +42,8 @@ impl Opening {
 /// What a stream has to get past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hurdle {
-    /// The proxy lets us through.
-    Proxy,
+    /// The proxy, named by this option or variable, lets us through.
+    Proxy(&'static str),
     /// TLS's handshake.
     Tls,
     /// The upgrade to a WebSocket.
@@ -52,11 +52,11 @@ pub enum Hurdle {
 
 impl fmt::Display for Hurdle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Proxy => "no way through the proxy",
-            Self::Tls => "no TLS",
-            Self::Upgrade => "no WebSocket",
-        })
+        match self {
+            Self::Proxy(source) => write!(f, "no way through the proxy of {source}"),
+            Self::Tls => f.write_str("no TLS"),
+            Self::Upgrade => f.write_str("no WebSocket"),
+        }
     }
 }
 
@@ -115,7 +115,9 @@ impl Dial {
     /// What the stream is at.
     pub(crate) fn hurdle(&self) -> Hurdle {
         match &self.step {
-            Step::Proxy(..) => Hurdle::Proxy,
+            Step::Proxy(..) => {
+                Hurdle::Proxy(self.opening.via.as_ref().map_or("--proxy", |via| via.source))
+            }
             Step::Tls(..) => Hurdle::Tls,
             Step::Upgrade(..) | Step::Over => Hurdle::Upgrade,
         }
