@@ -26,6 +26,7 @@ use spiped_proto::{Config, Role};
 
 use crate::addr::Endpoint;
 use crate::connector::Route;
+use crate::count::Count;
 use crate::dns::{Follows, Refresher};
 use crate::listener::Listener;
 use crate::rate::RateLimit;
@@ -233,11 +234,8 @@ impl EventLoop {
                 }
             }
             if self.drain_until.is_some_and(|until| until <= now) {
-                let left = match self.slots.len() {
-                    1 => "1 connection is".to_owned(),
-                    left => format!("{left} connections are"),
-                };
-                log::warn!("--drain-timeout: the time is up, {left} cut short");
+                let left = Count(self.slots.len() as u64, "connection");
+                log::warn!("--drain-timeout: the time is up, cutting {left} short");
                 self.kill_all(Signal::Terminate, now);
                 return Ok(Outcome::Signal(Signal::Terminate));
             }
@@ -526,6 +524,6 @@ fn counts(places: &Places, draining: bool) -> Counts {
 
 fn say_suppressed(lines: u64) {
     if lines > 0 {
-        log::info!("{lines} lines about failed handshakes were left out");
+        log::info!("left out {} about failed handshakes", Count(lines, "line"));
     }
 }

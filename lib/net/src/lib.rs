@@ -13,6 +13,7 @@
 pub mod addr;
 pub mod bind;
 mod connector;
+mod count;
 pub mod dns;
 mod event_loop;
 pub mod limits;

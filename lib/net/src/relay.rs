@@ -19,6 +19,7 @@ use spiped_proto::{Authenticated, Conn, Entropy, Event, Heard, Input, Role, Side
 
 use crate::addr::Endpoint;
 use crate::connector::{Connector, Progress};
+use crate::count::Count;
 use crate::event_loop::Purpose;
 use crate::transport::{ACCEPTED_TAKE_AFTER_LISTENER, Transport};
 use closing::Closing;
@@ -227,9 +228,9 @@ impl Relay {
         if let Some(authenticated) = self.authenticated {
             let (encrypted, decrypted) = self.conn.as_ref().map_or((0, 0), Conn::bytes);
             let with = if authenticated.forward_secrecy { "with" } else { "without" };
-            line += &format!(
-                ", {with} forward secrecy, {encrypted} bytes encrypted, {decrypted} bytes decrypted"
-            );
+            let [encrypted, decrypted] = [encrypted, decrypted].map(|n| Count(n, "byte"));
+            line +=
+                &format!(", {with} forward secrecy, {encrypted} encrypted, {decrypted} decrypted");
         }
         let lasted = now.saturating_duration_since(self.started);
         line + &format!(", {:.3} s: {}", lasted.as_secs_f64(), self.reason())

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
+use crate::count::Count;
+
 /// How often the status may change.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -45,12 +47,11 @@ impl fmt::Display for Counts {
         if draining {
             f.write_str("stopping: ")?;
         }
-        write!(f, "{friends} connection{}", if friends == 1 { "" } else { "s" })?;
+        Count(friends as u64, "connection").fmt(f)?;
         match (strangers, draining) {
             (_, true) => f.write_str(" left to finish"),
             (0, false) => Ok(()),
-            (1, false) => f.write_str(", 1 unfinished handshake"),
-            (_, false) => write!(f, ", {strangers} unfinished handshakes"),
+            _ => write!(f, ", {}", Count(strangers as u64, "unfinished handshake")),
         }
     }
 }

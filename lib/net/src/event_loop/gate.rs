@@ -16,6 +16,7 @@ use std::os::fd::AsRawFd;
 
 use super::places::Places;
 use crate::addr::Endpoint;
+use crate::count::Count;
 use crate::limits;
 use crate::listener::{Accepted, Listener};
 use crate::rate::RateLimit;
@@ -197,8 +198,8 @@ impl Gate {
 
     fn say_full(&mut self, places: &Places, why: &str, now: Instant) {
         if self.doors.iter().any(|door| door.ready) && self.complaints.admit(now).is_some() {
-            let open = places.friends();
-            log::warn!("{open} connections are open, the most that {why} allows: others wait");
+            let open = Count(places.friends() as u64, "open connection");
+            log::warn!("{open}, the most that {why} allows: others wait");
         }
     }
 }

@@ -11,6 +11,7 @@ use spiped_proto::{CloseReason, Side};
 
 use super::end::End;
 use super::{Context, EndReason};
+use crate::count::Count;
 
 /// No event tells when a send queue is empty, so it is looked at: soon at first, then less often.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
@@ -83,7 +84,7 @@ impl Closing {
             self.deadline = self.patience(ctx).and_then(|limit| ctx.now.checked_add(limit));
         }
         if self.deadline.is_some_and(|deadline| deadline <= ctx.now) {
-            log::debug!("{left} bytes could not be delivered before the reset");
+            log::debug!("{} could not be delivered before the reset", Count(left as u64, "byte"));
             abort(plain);
             abort(encrypted);
             return true;
