@@ -131,6 +131,45 @@ fn forward_secrecy_that_is_asked_for_and_not_there_is_a_failure() {
     assert!(said.contains("handshake refused: the peer does without forward secrecy"), "{said}");
 }
 
+#[test]
+fn forward_secrecy_that_the_peer_asks_for_is_a_likely_reason() {
+    let (room, server) = (Room::new(), Server::holding());
+    let any = Address::any_v4();
+    let daemon =
+        Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).flags(&["-g"]).start();
+    let said = fails(&check(&room, daemon.address(), &["-f"]));
+    assert!(said.contains("does the peer do without -g, as our -f needs it?"), "{said}");
+    succeeds(&check(&room, daemon.address(), &[]));
+}
+
+#[test]
+fn a_websocket_where_there_is_none_is_named() {
+    let (room, server) = (Room::new(), Server::holding());
+    let any = Address::any_v4();
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).start();
+    for (scheme, reason) in [
+        ("ws", "it speaks no HTTP (a plain spiped -d? then -t needs no ws://)"),
+        ("wss", "this is not TLS (is it wss:// at both ends?)"),
+    ] {
+        let target = format!("{scheme}://127.0.0.1:{}/", daemon.address().port());
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["--check", "-t", &target, "-k"]).arg(room.key()).env_remove("RUST_LOG");
+        let said = fails(&run(&mut command, b""));
+        assert!(said.contains(reason), "{said}");
+    }
+    wait_until("the line", || daemon.log().contains("for WebSockets -s needs ws://"));
+}
+
+#[test]
+fn a_websocket_that_is_not_asked_for_is_named() {
+    let (room, server) = (Room::new(), Server::holding());
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), server.address())
+        .source_text("ws://127.0.0.1:0/a")
+        .start();
+    let said = fails(&check(&room, daemon.address(), &["-o", "0.3"]));
+    assert!(said.ends_with("if it takes WebSockets, -t needs ws://)"), "{said}");
+}
+
 /// What a check says of a server that gives each connection to `serve`.
 #[track_caller]
 fn stranger(serve: impl Fn(Socket) + Clone + Send + 'static, flags: &[&str]) -> String {
@@ -148,7 +187,8 @@ fn another_protocol_is_recognised_by_its_words() {
         },
         &[],
     );
-    let expected = r#"(the peer is no spiped: it says "HTTP/1.1 400 Bad Request")"#;
+    let expected = "(the peer is no spiped: it says \"HTTP/1.1 400 Bad Request\"; \
+                    if it takes WebSockets, -t needs ws://)";
     assert!(said.ends_with(expected), "{said}");
 
     // As others do, before they have heard anything: a short greeting, and then they wait.
@@ -171,7 +211,8 @@ fn another_protocol_is_recognised_by_its_words() {
         &[],
     );
     assert!(
-        said.ends_with("the peer ended the connection during the handshake (is it an spiped -d?)")
+        said.ends_with("(the peer speaks TLS: if it takes WebSockets, -t needs wss://)"),
+        "{said}"
     );
 }
 
@@ -184,14 +225,16 @@ fn an_echo_is_no_peer() {
 #[test]
 fn who_hangs_up_at_once_is_no_peer() {
     let said = stranger(drop, &[]);
-    assert!(said.ends_with("(is it an spiped -d?)"), "{said}");
+    let expected = "(is it an spiped -d? if it takes WebSockets, -t needs ws:// or wss://)";
+    assert!(said.ends_with(expected), "{said}");
 }
 
 #[test]
 fn silence_is_given_up() {
     let said = stranger(|mut socket| drop(socket.read_to_end(&mut Vec::new())), &["-o", "0.3"]);
     let expected = "handshake not completed in time: the peer said nothing \
-                    (is it an spiped -d, with room for one more connection?)";
+                    (is it an spiped -d, with room for one more connection? \
+                    if it takes WebSockets, -t needs ws://)";
     assert!(said.ends_with(expected), "{said}");
 }
 

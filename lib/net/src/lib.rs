@@ -34,5 +34,5 @@ pub mod web;
 
 pub use connector::ConnectError;
 pub use event_loop::{EventLoop, Outcome, Purpose, Settings};
-pub use relay::{EndReason, FailedHandshake};
+pub use relay::{Carried, EndReason, FailedHandshake, Ours};
 pub use transport::dial::Hurdle;

@@ -26,7 +26,7 @@ use closing::Closing;
 pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
 use idle::Idle;
-pub use reason::{EndReason, FailedHandshake};
+pub use reason::{Carried, EndReason, FailedHandshake, Ours};
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
 const READS_PER_TURN: usize = 2;
@@ -464,15 +464,24 @@ impl Relay {
                 }
                 Event::Closed(reason) => {
                     let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
-                    let role = ctx.shared.proto.role;
+                    let ours = self.ours(ctx);
                     let reason = match self.fault.take() {
-                        Some(fault) => EndReason::from_carrier(reason, fault, heard, role),
-                        None => EndReason::from_core(reason, heard, role),
+                        Some(fault) => EndReason::from_carrier(reason, fault, heard, ours),
+                        None => EndReason::from_core(reason, heard, ours),
                     };
                     self.close(reason, ctx);
                 }
             }
         }
+    }
+
+    /// What the failure of a handshake may be due to.
+    fn ours(&self, ctx: &Context<'_>) -> Ours {
+        let web = ctx.shared.route.opening.web.is_some()
+            || self.encrypted.as_ref().is_some_and(End::is_web);
+        let carrier = if web { Carried::ByWebSocket } else { Carried::Plainly };
+        let proto = &ctx.shared.proto;
+        Ours { role: proto.role, pfs: proto.pfs, carrier }
     }
 
     fn close(&mut self, reason: EndReason, ctx: &Context<'_>) {

@@ -136,6 +136,11 @@ impl End {
     }
 
     /// Where the peer claims that it comes from, if it does.
+    /// Whether a WebSocket carries it.
+    pub(super) fn is_web(&self) -> bool {
+        matches!(self.transport, Transport::Web(_))
+    }
+
     pub(super) fn take_claim(&mut self) -> Option<Box<str>> {
         self.transport.take_claim()
     }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use spiped_proto::{Authenticated, CloseReason, Heard, Role};
+use spiped_proto::{Authenticated, CloseReason, Heard, Pfs, Role, Words};
 
 use crate::connector::ConnectError;
 use crate::signal::Signal;
@@ -40,9 +40,9 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    pub(super) fn from_core(reason: CloseReason, heard: Heard, role: Role) -> Self {
+    pub(super) fn from_core(reason: CloseReason, heard: Heard, ours: Ours) -> Self {
         if reason.is_handshake() {
-            Self::Handshake(FailedHandshake { reason, heard, role })
+            Self::Handshake(FailedHandshake { reason, heard, ours })
         } else {
             Self::Core(reason)
         }
@@ -52,9 +52,9 @@ impl EndReason {
         reason: CloseReason,
         fault: io::Error,
         heard: Heard,
-        role: Role,
+        ours: Ours,
     ) -> Self {
-        let failed = FailedHandshake { reason, heard, role };
+        let failed = FailedHandshake { reason, heard, ours };
         let guess = if reason.is_handshake() { failed.guess() } else { "" };
         Self::Carrier(reason, io::Error::new(fault.kind(), format!("{fault}{guess}")))
     }
@@ -87,7 +87,7 @@ impl EndReason {
             failed.reason,
             EndInHandshake | FailedInHandshake(io::ErrorKind::ConnectionReset)
         );
-        went && failed.role == Role::Decrypt && failed.heard == Heard::Nothing
+        went && failed.ours.role == Role::Decrypt && failed.heard == Heard::Nothing
     }
 
     /// Whether all came to its end that was wanted: both streams, with every byte handed over, or
@@ -128,6 +128,26 @@ impl fmt::Display for EndReason {
     }
 }
 
+/// What we are in a handshake, as far as its failure may be due to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ours {
+    /// Which end.
+    pub role: Role,
+    /// What we want of forward secrecy.
+    pub pfs: Pfs,
+    /// What carries the encrypted side.
+    pub carrier: Carried,
+}
+
+/// What carries the encrypted side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carried {
+    /// Nothing: it is a socket's own stream.
+    Plainly,
+    /// A WebSocket.
+    ByWebSocket,
+}
+
 /// A handshake that came to nothing.
 #[derive(Debug)]
 pub struct FailedHandshake {
@@ -135,26 +155,64 @@ pub struct FailedHandshake {
     pub reason: CloseReason,
     /// What the peer had said until then.
     pub heard: Heard,
-    /// Which end we are.
-    pub role: Role,
+    /// What we are.
+    pub ours: Ours,
 }
 
 impl FailedHandshake {
     /// The likely cause where the reason alone does not tell it, as the end of a sentence.
     fn guess(&self) -> &'static str {
+        match self.ours.role {
+            Role::Encrypt => self.guess_at_server(),
+            // A client that goes away has its reasons, and one with another key shows it.
+            Role::Decrypt => match self.heard {
+                Heard::Tls => " (the peer speaks TLS: it wants a WebSocket, wss://)",
+                _ => "",
+            },
+        }
+    }
+
+    fn guess_at_server(&self) -> &'static str {
         let hung_up =
             matches!(self.reason, CloseReason::EndInHandshake | CloseReason::FailedInHandshake(_));
-        match (self.role, self.heard) {
-            // A server that finds our key wrong says nothing: this is what it looks like from here.
-            (Role::Encrypt, Heard::Nonce) if hung_up => " (is the key the same at both ends?)",
-            (Role::Encrypt, Heard::Nonce) => "",
-            (Role::Encrypt, Heard::Nothing) if self.reason == CloseReason::HandshakeTimeout => {
+        let late = self.reason == CloseReason::HandshakeTimeout;
+        match (self.heard, self.ours.carrier) {
+            // A server says nothing, whether it finds our key wrong or misses forward secrecy: this
+            // is what both look like from here.
+            (Heard::Nonce, _) if hung_up && self.ours.pfs == Pfs::Refuse => {
+                " (is the key the same at both ends, and does the peer do without -g, as our -f \
+                 needs it?)"
+            }
+            (Heard::Nonce, _) if hung_up => " (is the key the same at both ends?)",
+            (Heard::Nonce | Heard::Text(_), _) => "",
+            (Heard::Tls, Carried::Plainly) => {
+                " (the peer speaks TLS: if it takes WebSockets, -t needs wss://)"
+            }
+            (Heard::Nothing, Carried::Plainly) if late => {
+                ": the peer said nothing (is it an spiped -d, with room for one more connection? \
+                 if it takes WebSockets, -t needs ws://)"
+            }
+            (Heard::Nothing, Carried::ByWebSocket) if late => {
                 ": the peer said nothing (is it an spiped -d, with room for one more connection?)"
             }
-            (Role::Encrypt, Heard::Text(_)) => "",
-            (Role::Encrypt, _) => " (is it an spiped -d?)",
-            // A client that goes away has its reasons, and one with another key shows it.
-            (Role::Decrypt, _) => "",
+            (_, Carried::Plainly) => {
+                " (is it an spiped -d? if it takes WebSockets, -t needs ws:// or wss://)"
+            }
+            (_, Carried::ByWebSocket) => " (is it an spiped -d?)",
+        }
+    }
+
+    /// What text tells about who has sent it.
+    fn judge(&self, words: Words) -> &'static str {
+        let begins = |with: &[&str]| with.iter().any(|word| words.first_line().starts_with(word));
+        match (self.ours.role, self.ours.carrier) {
+            (Role::Encrypt, Carried::Plainly) if begins(&["HTTP/"]) => {
+                "; if it takes WebSockets, -t needs ws://"
+            }
+            (Role::Decrypt, Carried::Plainly) if begins(&["GET "]) => {
+                "; for WebSockets -s needs ws://"
+            }
+            _ => "",
         }
     }
 }
@@ -163,7 +221,10 @@ impl fmt::Display for FailedHandshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.reason, self.guess())?;
         match self.heard {
-            Heard::Text(words) => write!(f, " (the peer is no spiped: it says {words})"),
+            Heard::Text(words) => {
+                let more = self.judge(words);
+                write!(f, " (the peer is no spiped: it says {words}{more})")
+            }
             _ => Ok(()),
         }
     }

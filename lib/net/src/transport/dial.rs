@@ -270,5 +270,15 @@ fn read_head(link: &mut Link, head: &mut Head) -> io::Result<Vec<u8>> {
         if complete {
             return Ok(piece[taken..read].to_vec());
         }
+        if !may_be_http(head.bytes()) {
+            let text = "it speaks no HTTP (a plain spiped -d? then -t needs no ws://)";
+            return Err(io::Error::new(ErrorKind::InvalidData, text));
+        }
     }
+}
+
+/// Whether an answer begins as one does. Who says something else, and an spiped does, waits for more
+/// than we send.
+fn may_be_http(head: &[u8]) -> bool {
+    head.iter().zip(b"HTTP/").all(|(byte, expected)| byte == expected)
 }

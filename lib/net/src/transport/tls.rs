@@ -198,7 +198,9 @@ impl Tls {
 /// What rustls says, where its words are for programmers.
 fn describe(fault: &rustls::Error) -> String {
     match fault {
-        rustls::Error::InvalidMessage(_) => "TLS: this is not TLS".to_owned(),
+        rustls::Error::InvalidMessage(_) => {
+            "TLS: this is not TLS (is it wss:// at both ends?)".to_owned()
+        }
         rustls::Error::InvalidCertificate(why) => format!("TLS: the certificate {}", refused(why)),
         _ => format!("TLS: {fault}"),
     }

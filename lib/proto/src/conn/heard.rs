@@ -21,6 +21,8 @@ pub enum Heard {
     Piece(usize),
     /// Text: the peer speaks another protocol. A nonce looks like this once in 10^13 times.
     Text(Words),
+    /// An alert of TLS, which is shorter than a nonce: the peer speaks that.
+    Tls,
     /// A nonce.
     Nonce,
 }
@@ -33,10 +35,16 @@ impl Heard {
         match bytes.len() {
             0 => Self::Nothing,
             _ if text => Self::Text(Words::new(bytes)),
+            _ if bytes.len() < NONCE_LEN && is_tls_alert(bytes) => Self::Tls,
             NONCE_LEN => Self::Nonce,
             len => Self::Piece(len),
         }
     }
+}
+
+/// Whether these are the first bytes of an alert in a record of any version of SSL 3 or TLS.
+fn is_tls_alert(bytes: &[u8]) -> bool {
+    matches!(bytes, [21, 3, 0..=4, 0, 2, ..])
 }
 
 /// The beginning of a text that the peer has sent.
@@ -83,6 +91,8 @@ mod tests {
         assert_eq!(heard(b""), Heard::Nothing);
         assert_eq!(heard(b"220"), Heard::Piece(3));
         assert_eq!(heard(&[0; NONCE_LEN - 1]), Heard::Piece(NONCE_LEN - 1));
+        assert_eq!(heard(b"\x15\x03\x01\x00\x02\x02\x46"), Heard::Tls);
+        assert_eq!(heard(b"\x15\x03\x01\x00"), Heard::Piece(4));
         let mut nonce = [b'x'; NONCE_LEN];
         nonce[17] = 0x80;
         assert_eq!(heard(&nonce), Heard::Nonce);
