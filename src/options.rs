@@ -2,11 +2,12 @@
 //!
 //! Owns the one definition of the common options ([`TunnelArgs`]), their types, and the parser
 //! frame. Refuses to act on them: nothing here opens a file or resolves a name. Values are read in
-//! `options/value.rs`, what is printed is decided in `options/exit.rs`; what only one program has
+//! `options/value.rs` and `options/number.rs`, what is printed is decided in `options/exit.rs`; what only one program has
 //! is in `spiped/args.rs` and `spipe/args.rs`, what is about WebSockets and proxies in
 //! `options/web.rs`.
 
 mod exit;
+mod number;
 mod value;
 mod web;
 
@@ -20,12 +21,12 @@ use log::LevelFilter;
 use spiped_proto::Pfs;
 
 pub use exit::{Exit, Stream};
-pub(crate) use value::KeySourceParser;
-pub use value::{
+pub use number::{
     DEFAULT_INTERVAL, DEFAULT_PING, DEFAULT_TIMEOUT, LONGEST, SHORTEST, parse_ack_timeout,
-    parse_address, parse_coalesce, parse_connections, parse_interval, parse_key_source,
-    parse_limit, parse_log_level, parse_ping, parse_timeout,
+    parse_coalesce, parse_connections, parse_interval, parse_limit, parse_ping, parse_timeout,
 };
+pub(crate) use value::KeySourceParser;
+pub use value::{parse_address, parse_key_source, parse_log_level};
 pub use web::{Accepts, Certificate, ClientArgs, Hidden, ServerArgs, WebOptions};
 
 /// Where the key comes from (`-k`).

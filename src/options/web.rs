@@ -13,7 +13,7 @@ use spiped_net::addr::{Address, Security, WebUrl};
 use spiped_proto::Role;
 use zeroize::Zeroizing;
 
-use super::value::{DEFAULT_PING, parse_ping};
+use super::number::{DEFAULT_PING, parse_ping};
 
 /// Text that may hold a password. Not shown, and wiped.
 #[derive(Clone, PartialEq, Eq)]
