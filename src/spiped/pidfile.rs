@@ -3,8 +3,9 @@
 //! Owns its name, its content (the process id in decimal, without a newline, as C spiped writes it)
 //! and the care that two daemons which follow one another on the same file never harm each other:
 //! whoever writes or removes it holds a lock on it meanwhile, and a start that fails leaves the file
-//! to the daemon that had it before. Refuses to tell from an old pidfile whether a daemon runs; the
-//! addresses in use tell that better. Next: `user.rs`.
+//! to the daemon that had it before. Refuses to hinder a start because of an old pidfile: whether the
+//! daemon that it names still runs is good for a warning only, as the addresses in use tell better
+//! whether there is room for both. Next: `user.rs`.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
@@ -83,14 +84,16 @@ impl Pidfile {
         }
     }
 
-    /// Warns if the file was another living daemon's, which from now on has none.
+    /// Warns if the file was another living daemon's, which from now on has none. Advises no signal:
+    /// a predecessor that finishes its connections would cut them short.
     pub fn warn_of_predecessor(&self) {
         if let Some(pid) = self.predecessor.as_deref().map(str::trim_ascii_end)
             && is_daemon(pid)
         {
             log::warn!(
-                "the pidfile {:?} was that of process {pid}, which still runs: it names this one \
-                 now; end the other by kill {pid}, or give each a file of its own with -p",
+                "the pidfile {:?} was that of process {pid}, which still runs, or finishes its \
+                 connections; from now on the file names this one. If both are meant to stay, \
+                 give each its own -p",
                 self.path
             );
         }
