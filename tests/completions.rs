@@ -60,9 +60,7 @@ fn completions_are_those_of_the_options() {
 fn ask(shell: Shell, arguments: &[&str]) -> Option<String> {
     let name = shell.to_string();
     if Command::new(&name).args(["-c", "true"]).output().is_err() {
-        let why = format!("{name} is not installed");
-        assert!(!support::in_ci(), "{why}");
-        support::skip("completions", &why);
+        support::skip("completions", &format!("{name} is not installed"));
         return None;
     }
     let finished = run(Command::new(&name).args(arguments), b"");

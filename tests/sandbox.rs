@@ -92,7 +92,7 @@ fn the_log_says_what_is_active() {
     echo_once(&mut without.connect(), b"without a sandbox");
 }
 
-/// Whether the log says that Landlock is active; says so if not.
+/// Whether the log says that Landlock is active; says so if not, or panics in CI.
 fn have_landlock(test: &str, log: &str) -> bool {
     let have = !log.contains("no Landlock");
     if !have {
