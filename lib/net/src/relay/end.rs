@@ -135,12 +135,12 @@ impl End {
         self.transport.finish(now, limit)
     }
 
-    /// Where the peer claims that it comes from, if it does.
     /// Whether a WebSocket carries it.
     pub(super) fn is_web(&self) -> bool {
         matches!(self.transport, Transport::Web(_))
     }
 
+    /// Where the peer claims that it comes from, if it does.
     pub(super) fn take_claim(&mut self) -> Option<Box<str>> {
         self.transport.take_claim()
     }
