@@ -158,6 +158,8 @@ fn a_websocket_where_there_is_none_is_named() {
         assert!(said.contains(reason), "{said}");
     }
     wait_until("the line", || daemon.log().contains("for WebSockets -s needs ws://"));
+    let tls = "(the peer speaks TLS: if it wants a WebSocket, -s needs wss://)";
+    wait_until("the line about TLS", || daemon.log().contains(tls));
 }
 
 #[test]

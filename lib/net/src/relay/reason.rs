@@ -165,8 +165,10 @@ impl FailedHandshake {
         match self.ours.role {
             Role::Encrypt => self.guess_at_server(),
             // A client that goes away has its reasons, and one with another key shows it.
-            Role::Decrypt => match self.heard {
-                Heard::Tls => " (the peer speaks TLS: it wants a WebSocket, wss://)",
+            Role::Decrypt => match (self.heard, self.ours.carrier) {
+                (Heard::Tls, Carried::Plainly) => {
+                    " (the peer speaks TLS: if it wants a WebSocket, -s needs wss://)"
+                }
                 _ => "",
             },
         }

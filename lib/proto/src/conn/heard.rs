@@ -21,7 +21,8 @@ pub enum Heard {
     Piece(usize),
     /// Text: the peer speaks another protocol. A nonce looks like this once in 10^13 times.
     Text(Words),
-    /// An alert of TLS, which is shorter than a nonce: the peer speaks that.
+    /// An alert of TLS, which is shorter than a nonce, or the hello of a client of TLS: the peer speaks
+    /// that. A nonce looks like such a hello once in 10^15 times.
     Tls,
     /// A nonce.
     Nonce,
@@ -36,6 +37,7 @@ impl Heard {
             0 => Self::Nothing,
             _ if text => Self::Text(Words::new(bytes)),
             _ if bytes.len() < NONCE_LEN && is_tls_alert(bytes) => Self::Tls,
+            NONCE_LEN if is_tls_hello(bytes) => Self::Tls,
             NONCE_LEN => Self::Nonce,
             len => Self::Piece(len),
         }
@@ -45,6 +47,12 @@ impl Heard {
 /// Whether these are the first bytes of an alert in a record of any version of SSL 3 or TLS.
 fn is_tls_alert(bytes: &[u8]) -> bool {
     matches!(bytes, [21, 3, 0..=4, 0, 2, ..])
+}
+
+/// Whether these are the first bytes of a client's hello: record, handshake and hello each have their
+/// type or version, and lengths between.
+fn is_tls_hello(bytes: &[u8]) -> bool {
+    matches!(bytes, [22, 3, 0..=4, _, _, 1, 0, _, _, 3, 0..=3, ..])
 }
 
 /// The beginning of a text that the peer has sent.
@@ -93,6 +101,15 @@ mod tests {
         assert_eq!(heard(&[0; NONCE_LEN - 1]), Heard::Piece(NONCE_LEN - 1));
         assert_eq!(heard(b"\x15\x03\x01\x00\x02\x02\x46"), Heard::Tls);
         assert_eq!(heard(b"\x15\x03\x01\x00"), Heard::Piece(4));
+        let mut hello = [b'x'; NONCE_LEN];
+        hello[..11].copy_from_slice(b"\x16\x03\x01\x00\xf0\x01\x00\x00\xec\x03\x03");
+        assert_eq!(heard(&hello), Heard::Tls);
+        assert_eq!(heard(&hello[1..]), Heard::Piece(NONCE_LEN - 1));
+        for which in [0, 1, 2, 5, 6, 9, 10] {
+            let mut nonce = hello;
+            nonce[which] ^= 0x80;
+            assert_eq!(heard(&nonce), Heard::Nonce, "byte {which} is no TLS client's");
+        }
         let mut nonce = [b'x'; NONCE_LEN];
         nonce[17] = 0x80;
         assert_eq!(heard(&nonce), Heard::Nonce);
