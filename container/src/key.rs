@@ -5,7 +5,7 @@
 //! keys look is in `src/keygen/` of spiped. Next: `health.rs`.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use spiped_programs::keygen::file::{self, CreateError};
@@ -132,6 +132,22 @@ pub(crate) fn generate(root: &Path, new: NewKey) -> Result<String, String> {
     Ok(run::fingerprint(&SharedKey::from_pieces([key.expose().as_slice()])))
 }
 
+/// Says where the new key is, and its fingerprint.
+///
+/// # Errors
+///
+/// One line: that the key is good all the same, and how to see its fingerprint.
+pub(crate) fn announce(to: &mut impl Write, new: NewKey, fingerprint: &str) -> Result<(), String> {
+    let path = new.path();
+    writeln!(to, "{path}\n{fingerprint}").and_then(|()| to.flush()).map_err(|error| {
+        let advice = match new {
+            NewKey::Plain => format!("; show it with spiped-keygen --fingerprint {path}"),
+            NewKey::Yaml => String::new(), // what spiped-keygen does not take
+        };
+        format!("{path} holds the new key, but its fingerprint cannot be printed: {error}{advice}")
+    })
+}
+
 /// Why no key is made, in the words of who runs containers: the directory is outside, and engines
 /// make it as root if it is not there.
 fn explain(error: CreateError) -> String {
@@ -228,6 +244,19 @@ mod tests {
         assert!(read_only.contains("/spiped/key is mounted read-only; mount it without :ro"));
         // What is wrong everywhere is said as everywhere.
         assert!(error(ErrorKind::AlreadyExists).contains("never overwritten"));
+    }
+
+    #[test]
+    fn a_new_key_whose_fingerprint_nobody_can_read_is_good() {
+        let mut said = Vec::new();
+        announce(&mut said, NewKey::Yaml, "ABCD").unwrap();
+        assert_eq!(said, b"/etc/wormhole/key.yaml\nABCD\n");
+        let error = |new| announce(&mut [0; 8].as_mut_slice(), new, "ABCD").unwrap_err();
+        let (yaml, plain) = (error(NewKey::Yaml), error(NewKey::Plain));
+        let good = "/etc/wormhole/key.yaml holds the new key, but its fingerprint cannot be ";
+        assert!(yaml.starts_with(good) && !yaml.contains("show it"), "{yaml}");
+        let advice = "; show it with spiped-keygen --fingerprint /spiped/key/spiped-keyfile";
+        assert!(plain.ends_with(advice), "{plain}");
     }
 
     #[test]

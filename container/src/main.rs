@@ -14,12 +14,19 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
-use key::Key;
+use log::{Level, LevelFilter};
+use spiped_programs::{logger, memory};
+
+use key::{Key, NewKey};
 use plan::{Daemon, Plan, Task, Variables};
 
 /// What messages begin with: users know no program of ours but the image.
 const PROGRAM: &str = "spiped-container";
+
+/// How long the last lines of the log may take at the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
@@ -32,19 +39,13 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE, // nobody reads it
         },
-        Task::Keygen(file) => match key::generate(Path::new("/"), file) {
-            Ok(fingerprint) => {
-                println!("{}\n{fingerprint}", file.path());
-                ExitCode::SUCCESS
-            }
-            Err(reason) => fail(&reason, 1),
-        },
+        Task::Keygen(file) => make_key(file),
+        // Engines know 0 and 1.
         Task::Health => match health::check() {
-            Ok(said) => {
-                println!("{said}");
-                ExitCode::SUCCESS
-            }
-            // Engines know 0 and 1.
+            Ok(said) => match writeln!(io::stdout(), "{said}") {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&format!("{said}; but that cannot be printed: {error}"), 1),
+            },
             Err(reason) => fail(&reason, 1),
         },
         Task::Daemon(daemon) => become_daemon(daemon),
@@ -56,8 +57,29 @@ fn main() -> ExitCode {
     }
 }
 
+/// Before there is a key in our memory. Other programs than spiped do not get this: the limit of
+/// core dumps would go on to them.
+fn hide_memory() {
+    memory::keep_private();
+    memory::lock_secrets(Level::Debug);
+}
+
+/// Makes a key, and says where it is.
+fn make_key(new: NewKey) -> ExitCode {
+    logger::init(PROGRAM, None, LevelFilter::Warn).expect("nobody has installed a logger before");
+    hide_memory();
+    let made = key::generate(Path::new("/"), new)
+        .and_then(|fingerprint| key::announce(&mut io::stdout(), new, &fingerprint));
+    logger::flush(LAST_WORDS);
+    match made {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => fail(&reason, 1),
+    }
+}
+
 /// Becomes spiped, with a key.
 fn become_daemon(daemon: Daemon) -> ExitCode {
+    hide_memory(); // spiped does so itself, and warns if it cannot
     let mut command = Command::new("spiped");
     if let Some(filters) = daemon.log_filters {
         command.env("RUST_LOG", filters);
