@@ -2,15 +2,18 @@
 //!
 //! Owns finding the daemon and asking its `spiped -d`, here or at the other end, for the nonce that
 //! each connection begins with: whoever sends one accepts connections and works. Refuses to say
-//! anything there: the daemon's target is not touched, and a visit without a word is logged at level
-//! debug only. This is the last of the files.
+//! anything there: a spiped of ours does not touch its target then, and logs a visit without a word
+//! at level debug only; C spiped at the other end connects to its target as soon as it accepts.
+//! This is the last of the files.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Socket, Type};
 use spiped_net::addr::{Address, Endpoint, Form};
@@ -20,8 +23,11 @@ use spiped_programs::spiped::args::{self, Options};
 use spiped_proto::Role;
 use spiped_proto::wire::NONCE_LEN;
 
-/// How long one address may take to connect, and then to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long all of it may take: less than HEALTHCHECK has, or nobody hears what is wrong.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How much of that the name of the other end may take to be looked up.
+const LOOKUP: Duration = Duration::from_secs(5);
 
 /// Asks; what there is to say about it.
 ///
@@ -70,29 +76,57 @@ fn ask(options: &Options) -> Result<String, String> {
     {
         return Ok(format!("spiped runs; {address} is behind a proxy and was not asked"));
     }
-    let endpoints = address.resolve().map_err(|error| error.to_string())?;
-    let mut problem = String::new();
-    for endpoint in endpoints {
-        match nonce_of(&endpoint) {
-            Ok(()) => return Ok(format!("spiped -d at {endpoint} answers")),
-            Err(error) => problem = format!("spiped -d at {endpoint} does not answer: {error}"),
-        }
-    }
-    Err(problem)
+    let deadline = Instant::now() + PATIENCE;
+    ask_any(&look_up(address)?, deadline)
 }
 
-fn nonce_of(endpoint: &Endpoint) -> io::Result<()> {
+/// The addresses, or that they cannot be had in time: a look-up cannot be called back.
+fn look_up(address: Address) -> Result<Vec<Endpoint>, String> {
+    let (sender, receiver) = mpsc::channel();
+    let late = format!("{address}: no name server answers");
+    thread::spawn(move || {
+        // Nobody listens if it is too late.
+        let _ = sender.send(address.resolve());
+    });
+    let found = receiver.recv_timeout(LOOKUP).map_err(|_| late)?;
+    found.map_err(|error| error.to_string())
+}
+
+/// Asks one after the other; each may take an equal share of the time that is left.
+fn ask_any(endpoints: &[Endpoint], deadline: Instant) -> Result<String, String> {
+    let mut problems = Vec::new();
+    for (endpoint, left) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
+        let now = Instant::now();
+        let share =
+            deadline.saturating_duration_since(now) / u32::try_from(left).unwrap_or(u32::MAX);
+        match nonce_of(endpoint, now + share) {
+            Ok(()) => return Ok(format!("spiped -d at {endpoint} answers")),
+            Err(error) => {
+                problems.push(format!("spiped -d at {endpoint} does not answer: {error}"));
+            }
+        }
+    }
+    Err(problems.join("; "))
+}
+
+fn nonce_of(endpoint: &Endpoint, deadline: Instant) -> io::Result<()> {
+    let time_left = || {
+        // The system takes no time at all for "for ever", or for a mistake.
+        deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+    };
     let mut socket = Socket::new(endpoint.domain(), Type::STREAM, None)?;
-    socket.connect_timeout(&endpoint.to_sockaddr()?, PATIENCE)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.read_exact(&mut [0; NONCE_LEN])
+    socket.connect_timeout(&endpoint.to_sockaddr()?, time_left())?;
+    socket.set_read_timeout(Some(time_left()))?;
+    socket.read_exact(&mut [0; NONCE_LEN]).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "it accepts and is silent"),
+        _ => error,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::net::TcpListener;
-    use std::thread;
 
     use super::*;
 
@@ -146,6 +180,22 @@ mod tests {
         assert!(error.starts_with(&format!("spiped -d at {bad} does not answer: ")), "{error}");
         assert!(ask("-d", "/nowhere", &good).unwrap_err().contains("/nowhere does not answer"));
         assert!(ask("-e", "/nowhere", "ws://host/").unwrap().contains("was not asked"));
+    }
+
+    #[test]
+    fn who_is_silent_leaves_the_others_time_to_answer() {
+        let endpoint = |address: &str| Endpoint::Tcp(address.parse().unwrap());
+        // Connected by the system, and never accepted.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let silent = endpoint(&listener.local_addr().unwrap().to_string());
+        let good = endpoint(&server(32));
+        let soon = Instant::now() + Duration::from_secs(4);
+        let said = ask_any(&[silent.clone(), good.clone()], soon).unwrap();
+        assert_eq!(said, format!("spiped -d at {good} answers"));
+        let says = format!("spiped -d at {silent} does not answer: it accepts and is silent");
+        let now = Instant::now() + Duration::from_millis(50);
+        let error = ask_any(&[silent.clone(), silent], now).unwrap_err();
+        assert_eq!(error, format!("{says}; {says}"));
     }
 
     #[test]
