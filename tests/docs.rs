@@ -1,7 +1,7 @@
 //! Documents that cannot drift: options in --help are those of the manual pages, the code layout in
-//! README.md is that of the tree, BUILDING names every target, the tests that SECURITY.md names exist,
-//! and the public types of the libraries are what their documentation says of them. Completions are
-//! checked in completions.rs.
+//! README.md is that of the tree, BUILDING names every target, the tests that SECURITY.md names exist
+//! and its table has every fuzz target, and the public types of the libraries are what their
+//! documentation says of them. Completions are checked in completions.rs.
 //!
 //! It owns facts that are written down twice. Next: nothing; this is the last one.
 
@@ -197,6 +197,18 @@ fn tests_that_security_md_names_exist() {
     }
     let tricks = format!("{} tricks each", hostile_tester::TRICKS.len());
     assert!(security.contains(&tricks), "SECURITY.md does not say {tricks:?}");
+}
+
+#[test]
+fn security_md_says_how_long_every_fuzz_target_ran() {
+    let security = read("SECURITY.md");
+    let (_, table) = security.split_once("| target | minutes |").expect("a table of fuzz targets");
+    let names = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+    let named: BTreeSet<String> = names.map(|(name, _)| name.to_owned()).collect();
+    let files = std::fs::read_dir(root().join("tests/fuzz/targets")).expect("the fuzz targets");
+    let names = files.map(|file| file.expect("an entry").file_name().into_string().expect("UTF-8"));
+    let targets = names.filter_map(|name| name.strip_suffix(".rs").map(str::to_owned));
+    assert_eq!(named, targets.collect::<BTreeSet<_>>());
 }
 
 /// The targets of the Makefile, as .PHONY has them.
