@@ -158,7 +158,7 @@ where
         .try_get_matches_from_mut(words)
         .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp => Exit::help(error.render().to_string()),
+        ErrorKind::DisplayHelp => Exit::help(program, error.render().to_string()),
         ErrorKind::DisplayVersion => Exit::version(program),
         _ => Exit::from_clap(program, &error, &command),
     })

@@ -5,6 +5,7 @@
 
 mod support;
 
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 
 use support::process::{Finished, run};
@@ -17,16 +18,12 @@ fn program(program: Program, arguments: &[&str]) -> Finished {
     run(Command::new(Ours.path(program)).args(arguments).env_remove("RUST_LOG"), b"")
 }
 
-fn spiped(arguments: &[&str]) -> Finished {
-    program(Program::Spiped, arguments)
-}
-
 /// Options of a complete command line, which then fails for want of a key.
 const COMPLETE: &[&str] = &["-e", "-s", "127.0.0.1:0", "-t", "[127.0.0.1]:1", "-k", KEY];
 /// The same for spipe.
 const COMPLETE_SPIPE: &[&str] = &["-t", "[127.0.0.1]:1", "-k", KEY];
 
-/// Refused with exit status 1, on stderr, in words that contain all of `parts`.
+/// Refused with exit status 1, on stderr, in one line that contains all of `parts`.
 #[track_caller]
 fn refused(name: Program, arguments: &[&str], parts: &[&str]) {
     let finished = program(name, arguments);
@@ -34,6 +31,9 @@ fn refused(name: Program, arguments: &[&str], parts: &[&str]) {
     assert_eq!(finished.status.code(), Some(1), "{arguments:?}: {text}");
     assert_eq!(finished.stdout, b"", "{arguments:?}: a refusal belongs on stderr");
     assert!(!text.contains(KEY) || parts.contains(&KEY), "{arguments:?} got to the key: {text}");
+    let program = format!("{name:?}: error: ").to_ascii_lowercase();
+    assert!(text.starts_with(&program), "{arguments:?}: {text}");
+    assert_eq!(text.find('\n'), Some(text.len() - 1), "{arguments:?}: no single line: {text}");
     for part in parts {
         assert!(text.contains(part), "{arguments:?}: no {part:?} in: {text}");
     }
@@ -313,9 +313,59 @@ fn help() {
 }
 
 #[test]
-fn a_refusal_is_short() {
+fn a_refusal_is_one_line() {
     // The reader wants to know what is wrong; the rest is one call of --help away.
-    let finished = spiped(&with(COMPLETE, &["-o", "soon"]));
-    assert!(finished.stderr.lines().count() <= 6, "{}", finished.stderr);
-    assert!(finished.stderr.contains("--help"), "{}", finished.stderr);
+    let odd: &[&[&str]] = &[
+        &["-o", "soon"],
+        &["-o", "so\non"],
+        &["-n", "1\r\n2"],
+        &["--no\nsuch"],
+        &["-\n"],
+        &["two\nlines"],
+        &["--syslog=a\nb"],
+        &["--log-level", "a\nb"],
+        &["-w"],
+        &["--tls-ca", "a\nb"],
+        &["-u", "a\nb"],
+        &["--reuse-port", "-p"],
+        &["--max-handshakes", "9"],
+        &["-b", "[a\nb]"],
+        &["--proxy", "a\nb"],
+    ];
+    for more in odd {
+        refused(Program::Spiped, &with(COMPLETE, more), &[]);
+    }
+    let usage = ["-o \"so\\non\": expected a number of seconds", " (see spiped --help)\n"];
+    refused(Program::Spiped, &with(COMPLETE, &["-o", "so\non"]), &usage);
+    refused(Program::Spipe, &with(COMPLETE_SPIPE, &["-o", "a\nb"]), &[" (see spipe --help)\n"]);
+    let no_text = std::ffi::OsStr::from_bytes(b"-o\xff\n");
+    let finished =
+        run(Command::new(Ours.path(Program::Spiped)).args(COMPLETE).arg(no_text), b"").stderr;
+    let expected =
+        "spiped: error: an option or a value is not valid UTF-8 text (see spiped --help)\n";
+    assert_eq!(finished, expected);
+}
+
+#[test]
+fn help_that_cannot_be_written_is_an_error() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full");
+    if full().is_err() {
+        return; // only Linux and some others have it
+    }
+    let programs = [
+        (Ours.path(Program::Spiped), "spiped"),
+        (Ours.path(Program::Spipe), "spipe"),
+        (env!("CARGO_BIN_EXE_spiped-keygen").into(), "spiped-keygen"),
+    ];
+    for (path, name) in programs {
+        let finished = Command::new(path)
+            .arg("--help")
+            .stdout(full().expect("opened before"))
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&finished.stderr);
+        assert_eq!(finished.status.code(), Some(1), "{text}");
+        let begin = format!("{name}: error: the help cannot be written to standard output: ");
+        assert!(text.starts_with(&begin) && text.lines().count() == 1, "{text}");
+    }
 }

@@ -241,6 +241,14 @@ fn what_is_no_key_yaml_is_refused_without_showing_it() {
 }
 
 #[test]
+fn wrong_usage_is_one_line() {
+    let wrong: [&[&str]; 5] = [&[], &["a\nb", "c\nd"], &["--no\nsuch"], &["--from-yaml"], &[""]];
+    for arguments in wrong {
+        fails(keygen().args(arguments), b"", " (see spiped-keygen --help)\n");
+    }
+}
+
+#[test]
 fn a_fingerprint_of_a_bad_key_comes_with_a_warning() {
     let room = Room::new();
     let printed = run(keygen().args(["--fingerprint", "-"]), b"abc");

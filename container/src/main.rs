@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     match task {
         Task::Help => match io::stdout().write_all(plan::HELP.as_bytes()) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE, // nobody reads it
+            Err(error) => fail(&format!("the help cannot be written: {error}"), 1),
         },
         Task::Keygen(file) => make_key(file),
         // Engines know 0 and 1.
@@ -127,6 +127,6 @@ fn become_program(mut command: Command) -> ExitCode {
 }
 
 fn fail(reason: &str, status: u8) -> ExitCode {
-    eprintln!("{PROGRAM}: {reason}");
+    eprintln!("{PROGRAM}: error: {reason}");
     ExitCode::from(status)
 }

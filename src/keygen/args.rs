@@ -103,8 +103,7 @@ mod tests {
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Task, String> {
-        let first_line = |exit: Exit| exit.text.lines().next().unwrap_or_default().to_owned();
-        parse_from([&[PROGRAM], words].concat()).map_err(first_line)
+        parse_from([&[PROGRAM], words].concat()).map_err(|exit| exit.what().to_owned())
     }
 
     #[test]
@@ -132,11 +131,11 @@ mod tests {
     #[test]
     fn usage_errors_say_what_is_wrong() {
         let refused = |words: &[&str]| parse(words).unwrap_err();
-        assert_eq!(refused(&[]), "spiped-keygen: missing: FILE");
-        assert_eq!(refused(&["--fingerprint"]), "spiped-keygen: missing: FILE");
-        let two = "spiped-keygen: unexpected argument \"b\": one file at a time";
+        assert_eq!(refused(&[]), "missing: FILE");
+        assert_eq!(refused(&["--fingerprint"]), "missing: FILE");
+        let two = "unexpected argument \"b\": one file at a time";
         assert_eq!(refused(&["a", "b"]), two);
-        let both = "spiped-keygen: --fingerprint cannot be used with --from-yaml";
+        let both = "--fingerprint cannot be used with --from-yaml";
         assert_eq!(refused(&["--fingerprint", "--from-yaml", "y", "f"]), both);
         assert!(refused(&["--finger", "f"]).contains("did you mean --fingerprint?"));
         assert!(refused(&[""]).ends_with("expected a file name, or - for standard input"));

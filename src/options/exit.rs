@@ -1,8 +1,9 @@
 //! How a command line that does not start the program ends: text, stream and status.
 //!
-//! Owns the wording of usage errors: one line with the option, the value and what was expected,
-//! then the usage. Refuses clap's own layout, its exit status 2 and its colours; takes over its
-//! suggestions. Every usage error exits with status 1, as C spiped does.
+//! Owns the wording of usage errors: one line with the option, the value, what was expected, and
+//! where to read more; it begins as other errors do. Refuses clap's own layout, its exit status 2
+//! and its colours; takes over its suggestions. Every usage error exits with status 1, as C spiped
+//! does.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -23,6 +24,8 @@ pub enum Stream {
 /// The program ends before it starts: what to print, where, and the exit status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
+    /// Which program ends.
+    pub program: &'static str,
     /// Whole lines, each with its newline.
     pub text: String,
     /// Where they go.
@@ -32,48 +35,70 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// A usage error of `program` (status 1): `what` is one line without newline, `command` knows
-    /// the usage.
-    pub(crate) fn usage(program: &str, what: &str, command: &Command) -> Self {
-        // Rendering needs &mut: it builds what is not built yet.
-        let usage = command.clone().render_usage().to_string();
-        let usage = usage.trim_start_matches("Usage: ").trim_end();
-        let text = format!("{program}: {what}\nusage: {usage} (see {program} --help)\n");
-        Self { text, stream: Stream::Stderr, status: 1 }
+    /// A usage error (status 1): `what` is one line without newline.
+    pub(crate) fn usage(program: &'static str, what: &str) -> Self {
+        let text = format!("{program}: error: {what} (see {program} --help)\n");
+        Self { program, text, stream: Stream::Stderr, status: 1 }
     }
 
     /// `--version`: on standard error, as C spiped does.
-    pub(super) fn version(program: &str) -> Self {
+    pub(super) fn version(program: &'static str) -> Self {
         let text = format!("{program} {}\n", env!("CARGO_PKG_VERSION"));
-        Self { text, stream: Stream::Stderr, status: 0 }
+        Self { program, text, stream: Stream::Stderr, status: 0 }
     }
 
     /// `--help`.
-    pub(super) fn help(text: String) -> Self {
-        Self { text, stream: Stream::Stdout, status: 0 }
+    pub(super) fn help(program: &'static str, text: String) -> Self {
+        Self { program, text, stream: Stream::Stdout, status: 0 }
     }
 
     /// A usage error found by clap while it parsed for `command`.
-    pub(super) fn from_clap(program: &str, error: &clap::Error, command: &Command) -> Self {
-        Self::usage(program, &describe(error, command), command)
+    pub(super) fn from_clap(program: &'static str, error: &clap::Error, command: &Command) -> Self {
+        Self::usage(program, &describe(error, command))
     }
 
-    /// Prints the text and returns the status; 1 if standard output does not take it.
+    /// Prints the text and returns the status; 1, with a line that says so, if standard output does
+    /// not take it.
     #[must_use]
     pub fn report(&self) -> ExitCode {
-        let text = self.text.as_bytes();
-        match self.stream {
-            Stream::Stdout => {
-                let mut stdout = io::stdout();
-                let printed = stdout.write_all(text).and_then(|()| stdout.flush());
-                ExitCode::from(if printed.is_ok() { self.status } else { 1 })
-            }
+        ExitCode::from(match self.stream {
+            Stream::Stdout => self.print(&mut io::stdout(), &mut io::stderr()),
             Stream::Stderr => {
                 // There is nowhere left to report that reporting failed.
-                let _ = io::stderr().write_all(text);
-                ExitCode::from(self.status)
+                let _ = io::stderr().write_all(self.text.as_bytes());
+                self.status
             }
+        })
+    }
+
+    /// Prints the help; the status.
+    fn print(&self, stdout: &mut impl Write, stderr: &mut impl Write) -> u8 {
+        let text = self.text.as_bytes();
+        let Err(error) = stdout.write_all(text).and_then(|()| stdout.flush()) else {
+            return self.status;
+        };
+        // A reader that has gone, such as head, has read enough of it.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            let program = self.program;
+            let _ = writeln!(
+                stderr,
+                "{program}: error: the help cannot be written to standard output: {error}"
+            );
         }
+        1
+    }
+
+    /// What a usage error says; panics unless it is one, and a single line that begins and ends as
+    /// all do.
+    #[cfg(test)]
+    #[track_caller]
+    pub(crate) fn what(&self) -> &str {
+        assert_eq!((self.stream, self.status), (Stream::Stderr, 1), "{}", self.text);
+        let text = self.text.strip_prefix(&format!("{}: error: ", self.program));
+        let end = format!(" (see {} --help)\n", self.program);
+        let what = text.and_then(|text| text.strip_suffix(&end)).expect(&self.text);
+        assert!(!what.contains(char::is_control), "{what:?}");
+        what
     }
 }
 
@@ -174,5 +199,37 @@ fn strings(error: &clap::Error, kind: ContextKind) -> Vec<&str> {
         Some(ContextValue::String(text)) => vec![text],
         Some(ContextValue::Strings(texts)) => texts.iter().map(String::as_str).collect(),
         _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails as it is told to.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn help_that_nobody_gets_is_said_so() {
+        let help = Exit::help("spiped", "words\n".to_owned());
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        assert_eq!(help.print(&mut out, &mut err), 0);
+        assert_eq!((out.as_slice(), err.as_slice()), (&b"words\n"[..], &b""[..]));
+        assert_eq!(help.print(&mut Broken(io::ErrorKind::BrokenPipe), &mut err), 1);
+        assert_eq!(err, b"");
+        assert_eq!(help.print(&mut Broken(io::ErrorKind::StorageFull), &mut err), 1);
+        let said = String::from_utf8(err).unwrap();
+        let begin = "spiped: error: the help cannot be written to standard output: ";
+        assert!(said.starts_with(begin) && said.lines().count() == 1, "{said}");
     }
 }

@@ -182,7 +182,7 @@ impl ServerArgs {
                     return Err(format!("-s is the plain side of -e and can be no URL; {SIDES}"));
                 }
                 if self.websocket {
-                    return Err(format!("-e cannot be used with -w; {SIDES} (write -t ws://)"));
+                    return Err(format!("-e cannot be used with -w; {SIDES} write -t ws://"));
                 }
                 if self.tls_cert.is_some() || self.tls_key.is_some() {
                     return Err("--tls-cert and --tls-key are for -d with -s wss://".to_owned());
@@ -219,7 +219,7 @@ impl ServerArgs {
         };
         match (url.map(WebUrl::security), certificate) {
             (Some(Security::Tls), None) => {
-                Err("missing: --tls-cert FILE, --tls-key FILE (-s wss:// shows them)".to_owned())
+                Err("missing: --tls-cert FILE, --tls-key FILE: -s wss:// shows them".to_owned())
             }
             (Some(Security::Plain), Some(_)) => {
                 Err("--tls-cert is for TLS; expected -s wss:// in place of ws://".to_owned())

@@ -211,12 +211,12 @@ where
     let args: Args = options::parse(PROGRAM, words)?;
     // C's test: -r with its default value, also when written out, may stand beside -R.
     if args.resolve_once && args.resolve_interval != DEFAULT_INTERVAL {
-        return Err(Exit::usage(PROGRAM, "-R cannot be used with -r", &command()));
+        return Err(Exit::usage(PROGRAM, "-R cannot be used with -r"));
     }
     let role = if args.role.encrypt { Role::Encrypt } else { Role::Decrypt };
     // Before any of the addresses is shown: from here on -s has no password.
     let web = args.server.check(args.client, role, &args.source, &args.tunnel.target);
-    let web = web.map_err(|error| Exit::usage(PROGRAM, &error, &command()))?;
+    let web = web.map_err(|error| Exit::usage(PROGRAM, &error))?;
     let is_unix = Address::parse(&args.source)
         .is_ok_and(|source| matches!(source.socket().form(), Form::Unix(_)));
     if args.reuse_port && (is_unix || args.source.starts_with(PREFIX)) {
@@ -224,11 +224,11 @@ where
             "--reuse-port is for TCP addresses that spiped itself binds, not for -s {:?}",
             args.source
         );
-        return Err(Exit::usage(PROGRAM, &what, &command()));
+        return Err(Exit::usage(PROGRAM, &what));
     }
     if args.reuse_port && !listener::CAN_SHARE {
         let what = "--reuse-port needs Linux or FreeBSD, which deal connections out; leave it out";
-        return Err(Exit::usage(PROGRAM, what, &command()));
+        return Err(Exit::usage(PROGRAM, what));
     }
     Ok(Options {
         role,
