@@ -6,9 +6,9 @@
 //! at level debug only; C spiped at the other end connects to its target as soon as it accepts.
 //! This is the last of the files.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::mpsc;
@@ -19,9 +19,11 @@ use socket2::{Socket, Type};
 use spiped_net::addr::{Address, Endpoint, Form};
 use spiped_programs::options::Accepts;
 use spiped_programs::route::Route;
-use spiped_programs::spiped::args::{self, Options};
+use spiped_programs::spiped::args::Options;
 use spiped_proto::Role;
 use spiped_proto::wire::NONCE_LEN;
+
+use crate::plan::spiped_options;
 
 /// How long all of it may take: less than HEALTHCHECK has, or nobody hears what is wrong.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -37,6 +39,17 @@ const LOOKUP: Duration = Duration::from_secs(5);
 pub(crate) fn check() -> Result<String, String> {
     let options = daemon(Path::new("/proc")).ok_or("no spiped runs in this container")?;
     ask(&options)
+}
+
+/// Says what the check has found.
+///
+/// # Errors
+///
+/// The same, and that it cannot be said.
+pub(crate) fn announce(to: &mut impl Write, said: &str) -> Result<(), String> {
+    writeln!(to, "{said}")
+        .and_then(|()| to.flush())
+        .map_err(|error| format!("{said}; but that cannot be printed: {error}"))
 }
 
 /// The options of the spiped that runs here: process 1, unless something else was put before it.
@@ -56,8 +69,7 @@ fn daemon(proc: &Path) -> Option<Options> {
 fn options_of(line: &[u8]) -> Option<Options> {
     let words = line.strip_suffix(b"\0")?.split(|&byte| byte == 0);
     let words: Vec<OsString> = words.map(|word| OsString::from_vec(word.to_vec())).collect();
-    let program = Path::new(words.first()?).file_name()?;
-    (program == OsStr::new("spiped")).then(|| args::parse_from(words).ok()).flatten()
+    spiped_options(&words)
 }
 
 /// Asks the decrypting end of the pipe.
@@ -110,22 +122,37 @@ fn ask_any(endpoints: &[Endpoint], deadline: Instant) -> Result<String, String> 
 }
 
 fn nonce_of(endpoint: &Endpoint, deadline: Instant) -> io::Result<()> {
-    let time_left = || {
-        // The system takes no time at all for "for ever", or for a mistake.
-        deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
-    };
-    let mut socket = Socket::new(endpoint.domain(), Type::STREAM, None)?;
-    socket.connect_timeout(&endpoint.to_sockaddr()?, time_left())?;
-    socket.set_read_timeout(Some(time_left()))?;
-    socket.read_exact(&mut [0; NONCE_LEN]).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock => io::Error::new(ErrorKind::TimedOut, "it accepts and is silent"),
+    let socket = Socket::new(endpoint.domain(), Type::STREAM, None)?;
+    socket.connect_timeout(&endpoint.to_sockaddr()?, time_until(deadline)?)?;
+    Until { socket, deadline }.read_exact(&mut [0; NONCE_LEN]).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            io::Error::new(ErrorKind::TimedOut, "it accepts, but its first bytes do not come")
+        }
         _ => error,
     })
 }
 
+/// Reads until a moment, with however many bytes a peer spins it out.
+struct Until {
+    socket: Socket,
+    deadline: Instant,
+}
+
+impl Read for Until {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(time_until(self.deadline)?))?;
+        self.socket.read(into)
+    }
+}
+
+/// A millisecond at least: less may be rounded to nothing, which the system takes for "for ever".
+fn time_until(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.checked_duration_since(Instant::now()).ok_or(ErrorKind::TimedOut)?;
+    Ok(left.max(Duration::from_millis(1)))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
     use std::net::TcpListener;
 
     use super::*;
@@ -192,10 +219,37 @@ mod tests {
         let soon = Instant::now() + Duration::from_secs(4);
         let said = ask_any(&[silent.clone(), good.clone()], soon).unwrap();
         assert_eq!(said, format!("spiped -d at {good} answers"));
-        let says = format!("spiped -d at {silent} does not answer: it accepts and is silent");
+        let says = format!(
+            "spiped -d at {silent} does not answer: it accepts, but its first bytes do not come"
+        );
         let now = Instant::now() + Duration::from_millis(50);
         let error = ask_any(&[silent.clone(), silent], now).unwrap_err();
         assert_eq!(error, format!("{says}; {says}"));
+    }
+
+    #[test]
+    fn who_spins_out_the_nonce_gets_no_more_time_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let slow = Endpoint::Tcp(listener.local_addr().unwrap());
+        // Each byte comes in time for a reader who only waits for the next one; 32 do not.
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(&[7]).is_ok() {
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let error = nonce_of(&slow, Instant::now() + Duration::from_millis(400)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        server.join().unwrap(); // it was hung up on
+    }
+
+    #[test]
+    fn what_is_found_is_said_or_goes_into_the_error() {
+        let mut said = Vec::new();
+        announce(&mut said, "it answers").unwrap();
+        assert_eq!(said, b"it answers\n");
+        let error = announce(&mut &mut [0; 3][..], "it answers").unwrap_err();
+        assert!(error.starts_with("it answers; but that cannot be printed: "), "{error}");
     }
 
     #[test]

@@ -41,15 +41,17 @@ fn main() -> ExitCode {
         },
         Task::Keygen(file) => make_key(file),
         // Engines know 0 and 1.
-        Task::Health => match health::check() {
-            Ok(said) => match writeln!(io::stdout(), "{said}") {
+        Task::Health => {
+            match health::check().and_then(|said| health::announce(&mut io::stdout(), &said)) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => fail(&format!("{said}; but that cannot be printed: {error}"), 1),
-            },
-            Err(reason) => fail(&reason, 1),
-        },
+                Err(reason) => fail(&reason, 1),
+            }
+        }
         Task::Daemon(daemon) => become_daemon(daemon),
         Task::Other(words) => {
+            if let Some(warning) = plan::warning(&words) {
+                eprintln!("{PROGRAM}: warning: {warning}");
+            }
             let mut command = Command::new(&words[0]);
             command.args(&words[1..]);
             become_program(command)

@@ -5,9 +5,10 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::parser::ValueSource;
-use spiped_programs::spiped::args;
+use spiped_programs::spiped::args::{self, Options};
 
 use crate::key::{NewKey, Wanted};
 
@@ -25,7 +26,8 @@ Commands:
   health                     see whether the spiped -d of this container's pipe answers
   help                       print this text
   -d|-e OPTION ...           run spiped with these options, in the foreground, with /spiped/key
-  anything else              is run: spiped, spipe and spiped-keygen are there
+  anything else              is run as it is: spiped, spipe and spiped-keygen are there; spiped
+                             needs -F then, or it goes to the background and the container ends
 
 Variables of the proxies:
   LISTEN_ADDR, CONNECT_ADDR  needed: /path, host:port, [ipv4]:port or [ipv6]:port
@@ -164,6 +166,20 @@ fn daemon(mut arguments: Vec<OsString>, wanted: Wanted, variables: &Variables) -
     Task::Daemon(Daemon { arguments, key, log_filters })
 }
 
+/// What to say before these words are run as they are: as in the official image, nothing is added.
+pub(crate) fn warning(words: &[OsString]) -> Option<&'static str> {
+    spiped_options(words).is_some_and(|options| !options.foreground).then_some(
+        "spiped without -F goes to the background, and then this container ends; add -F, or leave \
+         out the program's name",
+    )
+}
+
+/// The options of a command line, if it is a daemon's.
+pub(crate) fn spiped_options(words: &[OsString]) -> Option<Options> {
+    let program = Path::new(words.first()?).file_name()?;
+    (program == OsStr::new("spiped")).then(|| args::parse_from(words).ok()).flatten()
+}
+
 /// Filters as wormhole takes them: its name means ours, and spans are not known here.
 fn filters(text: &OsStr) -> OsString {
     let Some(text) = text.to_str() else { return text.to_owned() };
@@ -252,6 +268,20 @@ mod tests {
         }
         // Mistakes are for spiped to explain.
         assert_eq!(make("-d -q -s").0, "-F --drain-timeout 8 -d -q -s");
+    }
+
+    #[test]
+    fn a_daemon_that_would_leave_its_container_is_warned_of() {
+        let warns = |line: &str| warning(&words(line)).is_some();
+        let options = "-d -s /a -t /b -k /k";
+        assert!(
+            warns(&format!("spiped {options}")) && warns(&format!("/usr/bin/spiped -D {options}"))
+        );
+        // In the foreground, no daemon at all, and another program.
+        assert!(
+            !warns(&format!("spiped {options} -F")) && !warns("spiped -v") && !warns("spiped -d")
+        );
+        assert!(!warns("spipe -t /b -k /k") && !warns(&format!("env spiped {options}")));
     }
 
     #[test]
