@@ -54,6 +54,21 @@ impl Place {
         assert!(finished.status.success() && finished.stderr.is_empty(), "{}", finished.stderr);
     }
 
+    /// Directories that are there, by their paths below the root.
+    fn directories(&self) -> Vec<String> {
+        let root = self.path("the root");
+        let (mut found, mut unseen) = (Vec::new(), vec![root.clone()]);
+        while let Some(directory) = unseen.pop() {
+            let entries = std::fs::read_dir(&directory).expect("a directory");
+            let paths = entries.map(|entry| entry.expect("an entry").path());
+            unseen.extend(paths.filter(|path| path.is_dir()));
+            let name = directory.strip_prefix(&root).expect("it is below");
+            found.push(name.display().to_string());
+        }
+        found.sort();
+        found
+    }
+
     /// What is installed below PREFIX, with the modes.
     fn installed(&self) -> BTreeMap<String, u32> {
         let (mut files, root) = (BTreeMap::new(), self.path("the root"));
@@ -106,6 +121,22 @@ fn all_is_installed_and_removed_but_for_what_is_left_out() {
 }
 
 #[test]
+fn directories_that_only_we_needed_go_when_they_are_empty() {
+    let place = Place::new();
+    place.make("install", &[]);
+    let others = ["opt/it/share/fish/vendor_completions.d/other.fish", "opt/it/share/zsh/other"];
+    for other in others {
+        std::fs::write(place.path("the root").join(other), "").expect("write");
+    }
+    place.make("uninstall", &[]);
+    let systems = ["", "opt", "opt/it", "opt/it/bin", "opt/it/lib", "opt/it/share"];
+    let kept = ["fish", "fish/vendor_completions.d", "man", "zsh"];
+    let kept = kept.map(|name| format!("opt/it/share/{name}"));
+    let expected: Vec<String> = systems.map(str::to_owned).into_iter().chain(kept).collect();
+    assert_eq!(place.directories(), expected);
+}
+
+#[test]
 fn variables_move_what_they_name() {
     let place = Place::new();
     let variables = ["BINDIR=/sbin", "MAN1DIR=/man", "UNITDIR=/units"].map(str::to_owned);
@@ -120,6 +151,11 @@ fn variables_move_what_they_name() {
     assert!(!unit.contains("/usr/bin"), "{unit}");
     place.make("uninstall", &variables);
     assert_eq!(place.installed(), BTreeMap::new());
+    // Outside of PREFIX nothing says whose a directory is.
+    let left = place.directories();
+    for name in ["sbin", "man", "units"] {
+        assert!(left.iter().any(|directory| directory == name), "{name} is gone: {left:?}");
+    }
 }
 
 /// Whoever runs the old program goes on with it: the new one is another file.
