@@ -256,6 +256,11 @@ fn addresses() {
             refused(Program::Spiped, &replaced(name, value), &[name, value]);
         }
     }
+    for value in ["127.0.0.1:0", "localhost:0", "systemd:web", "ws:/h", "2001:db8::1", "a/b:1"] {
+        refused(Program::Spiped, &replaced("-t", value), &["-t: bad address", value]);
+        refused(Program::Spipe, &["-t", value, "-k", KEY], &["-t: bad address", value]);
+    }
+    refused(Program::Spiped, &replaced("-t", "::1:80"), &["-t \"::1:80\": expected", " [::1]:80"]);
     refused(Program::Spiped, &with(COMPLETE, &["-b", ":80"]), &["-b", ":80"]);
     refused(Program::Spiped, &with(COMPLETE, &["-b", ""]), &["-b"]);
     for value in ["127.0.0.1", "[127.0.0.1]", "[127.0.0.1]:5", "localhost", "127.0.0.1:0"] {

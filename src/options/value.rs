@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use log::LevelFilter;
+use spiped_net::addr;
 
 use super::KeySource;
 
@@ -24,7 +25,10 @@ pub fn parse_address(text: &str) -> Result<String, String> {
         return Err("expected an address: /path, host:port, [ipv4]:port or [ipv6]:port".to_owned());
     }
     if text.starts_with(':') {
-        return Err("expected a host before the port, such as localhost:8025".to_owned());
+        return Err(match addr::in_brackets(text) {
+            Some(right) => format!("expected brackets around an IPv6 address: {right}"),
+            None => "expected a host before the port, such as localhost:8025".to_owned(),
+        });
     }
     Ok(text.to_owned())
 }
@@ -124,6 +128,7 @@ mod tests {
         assert_eq!(parse_address("/run/x.sock"), Ok("/run/x.sock".to_owned()));
         assert!(parse_address("").is_err());
         assert!(parse_address(":80").unwrap_err().contains("host"));
+        assert!(parse_address("::1:80").unwrap_err().ends_with(" [::1]:80"));
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn run(options: &Options, logger: &Logger) -> Result<End, String> {
 
 /// What the loop is to do, and the way that it goes; reads files and looks up names.
 fn settings(options: &Options) -> Result<(Settings, Route), String> {
-    let target = Address::parse(&options.target).map_err(|error| format!("-t: {error}"))?;
+    let target = Address::parse_target(&options.target).map_err(|error| format!("-t: {error}"))?;
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let bind = bind.map_err(|error| format!("-b: {error}"))?;
     let carrier = carrier::to_target(&target, &options.web)?;

@@ -40,7 +40,7 @@ pub struct Pidfile {
 pub fn default_path(source: &str) -> PathBuf {
     match Address::parse(source) {
         Ok(address) => PathBuf::from(format!("{}.pid", address.socket())),
-        // Which is never written.
+        // Of a socket that is passed to us; of no address, which is never written.
         Err(_) => PathBuf::from(format!("{source}.pid")),
     }
 }

@@ -82,7 +82,7 @@ pub(super) struct Checked {
 fn check(source: &Source, options: &Options) -> Result<Checked, End> {
     let bind = options.bind.as_deref().map(Address::parse_bind).transpose();
     let user = options.user.as_deref().map(UserSpec::parse).transpose();
-    let target = Address::parse(&options.target).map_err(|error| of("-t", error))?;
+    let target = Address::parse_target(&options.target).map_err(|error| of("-t", error))?;
     let carrier = match (options.role, source) {
         (Role::Encrypt, _) => carrier::to_target(&target, &options.web),
         (Role::Decrypt, Source::Address(source)) => {

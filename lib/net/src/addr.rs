@@ -3,10 +3,11 @@
 //! Owns the grammar of `-s`, `-t` and `-b` ([`Address`]) and the step from a name to socket
 //! addresses ([`Endpoint`]) through getaddrinfo. Refuses to retry, to cache and to open sockets.
 //! Looking up blocks, so only start-up and the thread in `dns.rs`, the next file, call it.
-//! URLs are `addr/web.rs`, error messages `addr/error.rs`.
+//! URLs are `addr/web.rs`, likely mistakes `addr/misread.rs`, error messages `addr/error.rs`.
 
 mod credentials;
 mod error;
+mod misread;
 pub(crate) mod url;
 mod web;
 
@@ -19,10 +20,11 @@ use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, getaddrinfo};
 use nix::libc;
 use socket2::{Domain, SockAddr};
 
-use error::{Port, Problem, UNIX_PATH_LIMIT};
+use error::{Problem, UNIX_PATH_LIMIT, Use};
 
 pub use credentials::Credentials;
 pub use error::{AddressError, ResolveError};
+pub use misread::in_brackets;
 pub use web::{Security, WebUrl};
 
 /// An address as the user wrote it, checked for syntax but not yet looked up.
@@ -54,7 +56,7 @@ pub enum Form {
 }
 
 impl Address {
-    /// Reads an address to listen on or to connect to; the port is required, except in a URL.
+    /// Reads an address to listen on; the port is required, except in a URL.
     ///
     /// The port ends at the last colon. In brackets there is only an IP address, with a port of 1
     /// to 65535; elsewhere port 0 (any free port) and service names are allowed as well.
@@ -69,7 +71,24 @@ impl Address {
                 .map(|(url, written)| Self { written, form: Form::Web(Box::new(url)) })
                 .map_err(|problem| AddressError::new(&url::shown(text), Problem::Url(problem)));
         }
-        Self::plain(text, Port::Required)
+        Self::plain(text, Use::Listen)
+    }
+
+    /// Reads an address to connect to: one to listen on, but for port 0, where nobody is.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Address::parse`].
+    pub fn parse_target(text: &str) -> Result<Self, AddressError> {
+        if url::split_scheme(text).is_none() {
+            return Self::plain(text, Use::Connect);
+        }
+        let address = Self::parse(text)?;
+        if address.socket().has_port_0() {
+            let problem = Problem::BadPort("0".to_owned(), "a number from 1 to 65535");
+            return Err(AddressError::new(&address.written, problem));
+        }
+        Ok(address)
     }
 
     /// Reads an address to connect from (`-b`): without a port, and with port 0, it means any.
@@ -84,16 +103,16 @@ impl Address {
             let problem = "a URL is no local address; expected host, host:port or [IP]:port";
             return Err(AddressError::new(&url::shown(text), Problem::Url(problem.to_owned())));
         }
-        Self::plain(text, Port::Optional)
+        Self::plain(text, Use::Bind)
     }
 
     /// Reads what is no URL.
-    fn plain(text: &str, port: Port) -> Result<Self, AddressError> {
+    fn plain(text: &str, purpose: Use) -> Result<Self, AddressError> {
         // A password in the wrong place must not be looked up as a name, nor shown as one.
         if text.contains('@') && !text.starts_with('/') {
             return Err(AddressError::new(&url::shown(text), Problem::At));
         }
-        parse_form(text, port)
+        parse_form(text, purpose)
             .map(|form| Self { written: text.to_owned(), form })
             .map_err(|problem| AddressError::new(text, problem))
     }
@@ -117,6 +136,14 @@ impl Address {
     #[must_use]
     pub fn socket(&self) -> &Self {
         self.web().map_or(self, WebUrl::beneath)
+    }
+
+    fn has_port_0(&self) -> bool {
+        match &self.form {
+            Form::Ip(ip) => ip.port() == 0,
+            Form::Name { service, .. } => service.parse() == Ok(0_u16),
+            Form::Unix(_) | Form::Web(_) => false,
+        }
     }
 
     /// Whether the answer of [`Address::resolve`] may change with time.
@@ -192,7 +219,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn parse_form(text: &str, port: Port) -> Result<Form, Problem> {
+fn parse_form(text: &str, purpose: Use) -> Result<Form, Problem> {
     if text.is_empty() {
         return Err(Problem::Empty);
     }
@@ -203,29 +230,37 @@ fn parse_form(text: &str, port: Port) -> Result<Form, Problem> {
         return Ok(Form::Unix(PathBuf::from(text)));
     }
     if text.starts_with(':') {
-        return Err(Problem::NoHost);
+        return Err(misread::in_brackets(text).map_or(Problem::NoHost, Problem::NoBrackets));
     }
 
     if text.starts_with('[') {
-        return parse_bracketed(text, port).map(Form::Ip);
+        return parse_bracketed(text, purpose).map(Form::Ip);
     }
-    let (host, service) = match (text.rsplit_once(':'), port) {
+    if let Some(problem) = misread::misread(text) {
+        return Err(problem);
+    }
+    let (host, service) = match (text.rsplit_once(':'), purpose) {
         (Some(parts), _) => parts,
-        (None, Port::Optional) => (text, "0"),
-        (None, Port::Required) => return Err(Problem::NoPort),
+        (None, Use::Bind) => (text, "0"),
+        (None, Use::Listen | Use::Connect) => return Err(Problem::NoPort),
     };
     // getaddrinfo would read an empty port as 0, and 65536 + n as n: both surely are mistakes.
     if service.is_empty() {
         return Err(Problem::NoPort);
     }
-    if service.bytes().all(|byte| byte.is_ascii_digit()) && service.parse::<u16>().is_err() {
-        return Err(Problem::BadPort(service.to_owned(), Port::Optional));
+    if service.bytes().all(|byte| byte.is_ascii_digit()) {
+        match (service.parse::<u16>(), purpose) {
+            (Err(_), _) | (Ok(0), Use::Connect) => {
+                return Err(Problem::BadPort(service.to_owned(), purpose.ports()));
+            }
+            (Ok(_), _) => {}
+        }
     }
     Ok(Form::Name { host: host.to_owned(), service: service.to_owned() })
 }
 
 /// `[IP]:port`, or `[IP]` if the port is optional.
-fn parse_bracketed(text: &str, port: Port) -> Result<SocketAddr, Problem> {
+fn parse_bracketed(text: &str, purpose: Use) -> Result<SocketAddr, Problem> {
     let (ip, rest) = text[1..].split_once(']').ok_or(Problem::BadBrackets)?;
     // The family follows from the colon, as in C; the standard parsers accept what inet_pton does.
     let ip = if ip.contains(':') {
@@ -236,18 +271,18 @@ fn parse_bracketed(text: &str, port: Port) -> Result<SocketAddr, Problem> {
     .map_err(|_| Problem::BadIp(ip.to_owned()))?;
 
     if rest.is_empty() {
-        return match port {
-            Port::Optional => Ok(SocketAddr::new(ip, 0)),
-            Port::Required => Err(Problem::NoPort),
+        return match purpose {
+            Use::Bind => Ok(SocketAddr::new(ip, 0)),
+            Use::Listen | Use::Connect => Err(Problem::NoPort),
         };
     }
     let digits = rest.strip_prefix(':').ok_or(Problem::BadBrackets)?;
-    let bad = || Problem::BadPort(digits.to_owned(), port);
+    let bad = || Problem::BadPort(digits.to_owned(), purpose.ports_in_brackets());
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad());
     }
     let number: u16 = digits.parse().map_err(|_| bad())?;
-    if number == 0 && port == Port::Required {
+    if number == 0 && purpose != Use::Bind {
         return Err(bad());
     }
     Ok(SocketAddr::new(ip, number))

@@ -4,23 +4,19 @@ use super::*;
 use crate::options::Exit;
 use crate::{spipe, spiped};
 
-/// What the options mean to `spiped`, or the first line of the usage error.
+/// What the options mean to `spiped`, or what the usage error says.
 fn spiped(line: &str) -> Result<WebOptions, String> {
     let words: Vec<&str> = ["spiped", "-k", "key"].into_iter().chain(line.split(' ')).collect();
-    first_line(spiped::args::parse_from(words)).map(|options| options.web)
+    what(spiped::args::parse_from(words)).map(|options| options.web)
 }
 
 fn spipe(line: &str) -> Result<WebOptions, String> {
     let words: Vec<&str> = ["spipe", "-k", "key"].into_iter().chain(line.split(' ')).collect();
-    first_line(spipe::args::parse_from(words)).map(|options| options.web)
+    what(spipe::args::parse_from(words)).map(|options| options.web)
 }
 
-fn first_line<T>(parsed: Result<T, Exit>) -> Result<T, String> {
-    parsed.map_err(|exit| {
-        assert_eq!(exit.status, 1);
-        let line = exit.text.lines().next().unwrap_or_default();
-        line.split_once(": ").expect("the program's name").1.to_owned()
-    })
+fn what<T>(parsed: Result<T, Exit>) -> Result<T, String> {
+    parsed.map_err(|exit| exit.what().to_owned())
 }
 
 #[test]

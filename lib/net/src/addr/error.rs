@@ -13,11 +13,35 @@ const FORMS: &str = "/absolute/path, host:port, [IPv4]:port or [IPv6]:port";
 pub(super) const UNIX_PATH_LIMIT: usize =
     size_of::<libc::sockaddr_un>() - std::mem::offset_of!(libc::sockaddr_un, sun_path);
 
-/// Whether an address must name its port.
+/// What an address is for, which decides on its port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Port {
-    Required,
-    Optional,
+pub(super) enum Use {
+    /// `-s`: needs a port; 0 is any free one, but in brackets C has none either.
+    Listen,
+    /// `-t`: needs a port.
+    Connect,
+    /// `-b`: any port will do.
+    Bind,
+}
+
+impl Use {
+    /// The ports of a host that is named.
+    pub(super) fn ports(self) -> &'static str {
+        match self {
+            Self::Listen => "a number from 0 to 65535 (0 is any free one), or a service's name",
+            Self::Connect => "a number from 1 to 65535, or a service's name",
+            Self::Bind => "a number from 0 to 65535, a service's name, or no port",
+        }
+    }
+
+    /// The ports of an IP address in brackets.
+    pub(super) fn ports_in_brackets(self) -> &'static str {
+        match self {
+            Self::Listen => "a number from 1 to 65535 (any free one is IP:0, without brackets)",
+            Self::Connect => "a number from 1 to 65535",
+            Self::Bind => "a number from 0 to 65535, or no port",
+        }
+    }
 }
 
 /// Text that is no address.
@@ -43,7 +67,18 @@ pub(super) enum Problem {
     PathTooLong(usize),
     BadBrackets,
     BadIp(String),
-    BadPort(String, Port),
+    /// The port, and what was expected.
+    BadPort(String, &'static str),
+    /// An IPv6 address without brackets, and how it is written.
+    NoBrackets(String),
+    /// More than one colon, and no IPv6 address.
+    Colons,
+    /// A scheme, and no two slashes behind it.
+    Slashes,
+    /// `systemd:NAME` where nothing is inherited.
+    Inherited,
+    /// A path that does not begin with a slash.
+    RelativePath,
     /// What is wrong with a URL, and what was expected.
     Url(String),
 }
@@ -75,12 +110,23 @@ impl fmt::Display for AddressError {
                 f,
                 "{ip:?} is no IP address; expected one in brackets; write a host name without"
             ),
-            Problem::BadPort(port, Port::Required) => {
-                write!(f, "bad port {port:?}; expected a number from 1 to 65535")
+            Problem::BadPort(port, expected) => write!(f, "bad port {port:?}; expected {expected}"),
+            Problem::NoBrackets(right) => {
+                write!(f, "expected brackets around an IPv6 address: {right}")
             }
-            Problem::BadPort(port, Port::Optional) => {
-                write!(f, "bad port {port:?}; expected a number from 0 to 65535, or no port")
-            }
+            Problem::Colons => write!(f, "too many colons; expected {FORMS}"),
+            Problem::Slashes => f.write_str(
+                "no two slashes behind the scheme of a URL; expected ws://host:port/path, \
+                 wss://host:port/path or ws+unix:///path/of/socket",
+            ),
+            Problem::Inherited => f.write_str(
+                "systemd:NAME is for -s alone, as it stands for sockets to accept connections at; \
+                 expected the address itself (behind a host of that name, a port number)",
+            ),
+            Problem::RelativePath => f.write_str(
+                "no host has a '/'; expected the absolute path of a UNIX socket and nothing before \
+                 it, such as /run/x.sock",
+            ),
             Problem::Url(problem) => f.write_str(problem),
         }
     }

@@ -14,7 +14,6 @@ fn every_form_is_taken_and_shown_as_written() {
         ("localhost:ssh", name("localhost", "ssh")),
         ("127.0.0.1:0", name("127.0.0.1", "0")),
         ("fe80::1%eth0:80", name("fe80::1%eth0", "80")),
-        ("a:b:c", name("a:b", "c")),
         ("[127.0.0.1]:8025", Form::Ip("127.0.0.1:8025".parse().unwrap())),
         ("[127.0.0.1]:0080", Form::Ip("127.0.0.1:80".parse().unwrap())),
         ("[::1]:65535", Form::Ip("[::1]:65535".parse().unwrap())),
@@ -33,9 +32,16 @@ fn what_is_no_address_is_refused_with_the_reason() {
     let refusals = [
         ("", "it is empty"),
         (":80", "no host"),
-        ("::1:80", "no host"),
+        ("::1:80", "expected brackets around an IPv6 address: [::1]:80"),
+        ("2001:db8::1", "expected brackets around an IPv6 address: [2001:db8::1]:port"),
+        ("a:b:c", "too many colons"),
         ("80", "no port"),
-        ("relative/path", "no port"),
+        ("relative/path", "expected the absolute path of a UNIX socket"),
+        ("unix:/run/x", "expected the absolute path of a UNIX socket and nothing before it"),
+        ("ws:/h/x", "no two slashes behind the scheme of a URL"),
+        ("ws:h:80", "no two slashes behind the scheme of a URL"),
+        ("wss:/h", "no two slashes behind the scheme of a URL"),
+        ("systemd:web", "systemd:NAME is for -s alone"),
         ("localhost:", "no port"),
         ("[127.0.0.1]", "no port"),
         ("[::1]", "no port"),
@@ -47,12 +53,12 @@ fn what_is_no_address_is_refused_with_the_reason() {
         ("[1.2.3.4]80", "expected one IP address in brackets"),
         ("[1.2.3.4]x:80", "expected one IP address in brackets"),
         ("[1.2.3.4]:", "bad port \"\"; expected a number from 1"),
-        ("[1.2.3.4]:0", "bad port \"0\"; expected a number from 1"),
+        ("[1.2.3.4]:0", "bad port \"0\"; expected a number from 1 to 65535 (any free one is IP:0"),
         ("[1.2.3.4]:65536", "bad port \"65536\""),
         ("[1.2.3.4]:-1", "bad port \"-1\""),
         ("[1.2.3.4]:+1", "bad port \"+1\""),
         ("[1.2.3.4]:ssh", "bad port \"ssh\""),
-        ("localhost:65616", "bad port \"65616\"; expected a number from 0 to 65535"),
+        ("localhost:65616", "bad port \"65616\"; expected a number from 0 to 65535 (0 is any"),
     ];
     for (text, reason) in refusals {
         let error = Address::parse(text).unwrap_err().to_string();
@@ -61,6 +67,27 @@ fn what_is_no_address_is_refused_with_the_reason() {
         assert!(error.contains("expected"), "{text}: {error}");
         assert!(!error.contains('\n'));
     }
+}
+
+#[test]
+fn nobody_connects_to_port_0() {
+    for text in ["127.0.0.1:0", "h:00", "[127.0.0.1]:0", "[::1]:0", "ws://h:0/x", "wss://[::1]:0"] {
+        let error = Address::parse_target(text).unwrap_err().to_string();
+        let begin = format!("bad address {text:?}: bad port \"0");
+        assert!(error.starts_with(&begin), "{error}");
+        assert!(error.contains("; expected a number from 1 to 65535"), "{error}");
+    }
+    for text in ["h:1", "[::1]:65535", "h:ssh", "/run/x", "ws://h", "ws+unix:///run/x"] {
+        assert_eq!(Address::parse_target(text), Address::parse(text), "{text}");
+    }
+    let error = Address::parse_target("h:70000").unwrap_err().to_string();
+    assert!(error.ends_with("expected a number from 1 to 65535, or a service's name"), "{error}");
+    let error = Address::parse_bind("h:70000").unwrap_err().to_string();
+    assert!(error.ends_with("from 0 to 65535, a service's name, or no port"), "{error}");
+    assert!(
+        Address::parse_target("ws://joe:hush@h:0")
+            .is_err_and(|it| !format!("{it:?}").contains("hush"))
+    );
 }
 
 #[test]
