@@ -168,8 +168,11 @@ fn a_websocket_that_is_not_asked_for_is_named() {
     let daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), server.address())
         .source_text("ws://127.0.0.1:0/a")
         .start();
-    let said = fails(&check(&room, daemon.address(), &["-o", "0.3"]));
-    assert!(said.ends_with("if it takes WebSockets, -t needs ws://)"), "{said}");
+    // It is told at once, and not when its time is up.
+    let said = fails(&check(&room, daemon.address(), &["-o", "3600"]));
+    let expected = "it says \"HTTP/1.1 404 Not Found\"; if it takes WebSockets, -t needs ws://)";
+    assert!(said.ends_with(expected), "{said}");
+    wait_until("the line", || daemon.log().contains("this is not HTTP: "));
 }
 
 /// What a check says of a server that gives each connection to `serve`.

@@ -20,6 +20,9 @@ const HALF_CLOSE: &str = "Spiped-Half-Close";
 /// RFC 6455, section 1.3: what the server shows that it has understood.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+/// As much of a head is looked at before it is complete, each time that more comes.
+const BEGINNING: usize = 1024;
+
 /// Headers that a request or response may have.
 const MAX_HEADERS: usize = 100;
 
@@ -135,6 +138,14 @@ impl Request {
             self.accept
         )
     }
+}
+
+/// Whether a request may begin like this. Who speaks another protocol shows it at once, and may wait
+/// for an answer instead of sending what would be the end of a head.
+#[must_use]
+pub fn may_be_request(head: &[u8]) -> bool {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    head.len() > BEGINNING || httparse::Request::new(&mut headers).parse(head).is_ok()
 }
 
 /// X-Forwarded-For of a request, also of one that is refused.

@@ -82,6 +82,8 @@ fn asked(head: &[u8]) {
     for path in [None, Some("/ssh"), Some("/ssh?a=b")] {
         match Request::parse(head, path) {
             Ok(request) => {
+                let looks_good = |end| upgrade::may_be_request(&head[..end]);
+                assert!((0..=head.len()).all(looks_good), "its beginning was held to be another's");
                 let grant = request.grant();
                 // The client that sent the example's key takes the answer for what was agreed.
                 let offer = Offer::new("h", "/", &[], KEY);

@@ -65,7 +65,8 @@ impl Accepting {
             let (taken, complete) = self.head.push(&piece[..read]).map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidData, "the request has no end (8 KiB of it)")
             })?;
-            if complete {
+            // Who speaks another protocol is told at once, and does not wait for the deadline.
+            if complete || !upgrade::may_be_request(self.head.bytes()) {
                 let path = self.server.path.as_deref();
                 let request = Request::parse(self.head.bytes(), path).map_err(|refusal| {
                     let response = refusal.response;

@@ -100,6 +100,31 @@ fn everything_else_gets_a_404() {
 }
 
 #[test]
+fn what_cannot_become_a_request_shows_at_once() {
+    let request = plain("/ssh?a=b");
+    for end in 0..=request.len() {
+        assert!(may_be_request(&request[..end]), "{:?}", printable(&request[..end]));
+    }
+    assert!(may_be_request(b"\r\nPRI * HTTP/1.1"));
+    let others: [&[u8]; 5] = [
+        b"\x16\x03\x01\x02\0\x01", // TLS
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"EHLO mail.example\r\n",
+        b"*1\r\n$4\r\nPING\r\n", // Redis
+        &[0x81; 32],             // the nonce of a plain spiped
+    ];
+    for other in others {
+        assert!(!may_be_request(other), "{:?}", printable(other));
+        // What it is told, and the log says, is that of a complete head.
+        let refusal = Request::parse(other, None).unwrap_err();
+        assert!(refusal.reason.starts_with("this is not HTTP: "), "{refusal}");
+        assert!(refusal.response.starts_with("HTTP/1.1 404 "));
+    }
+    // Only the beginning is looked at, or many small pieces would be looked at very often.
+    assert!(may_be_request(&[0; BEGINNING + 1]) && !may_be_request(&[0; BEGINNING]));
+}
+
+#[test]
 fn what_is_claimed_is_printable() {
     let head = changed("/", "X-Forwarded-For", "X-Forwarded-For: 1.2.3.4, \tevil\x7f");
     // A control character is no HTTP; what passes is escaped and cut.

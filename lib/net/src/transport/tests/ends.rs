@@ -232,6 +232,8 @@ fn what_asks_for_no_websocket_gets_a_404_and_no_more() {
         "GET /other HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
         "\x16\x03\x01 nonsense\r\n\r\n",
+        "SSH-2.0-OpenSSH_9.6\r\n", // and waits for an answer
+        "\x07",                    // of a plain spiped
     ] {
         let (mut socket, ours) = connection();
         let server = WebServer { path: Some("/path".to_owned()), tls: None, ping: None };
