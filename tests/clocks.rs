@@ -1,9 +1,9 @@
-//! Clocks that jump, or begin anywhere: the wall clock does not matter at all, and the monotonic one
-//! does what it should.
+//! Clocks that jump, or begin anywhere: the wall clock does not matter at all, and the monotonic
+//! one does what it should.
 //!
-//! It owns daemons with clocks of their own: `support/clocks.c`, compiled here and preloaded, adds to
-//! each clock what the test says, and time namespaces let them begin elsewhere. That nobody asks for the wall clock is also a rule of the linter
-//! (clippy.toml). Next: `faults.rs`.
+//! It owns daemons with clocks of their own: `support/clocks.c`, compiled here and preloaded, adds
+//! to each clock what the test says, and time namespaces let them begin elsewhere. That nobody asks
+//! for the wall clock is also a rule of the linter (clippy.toml). Next: `faults.rs`.
 
 #![cfg(target_os = "linux")]
 

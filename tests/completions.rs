@@ -75,7 +75,8 @@ fn bash_completes() {
     for (program, long) in [("spiped", "--foreground"), ("spipe", "--progress")] {
         let script = format!(
             "source {} && COMP_WORDS=({program} {} {}) && COMP_CWORD=1 && \
-             $(complete -p {program} | sed 's/.* -F \\([^ ]*\\) .*/\\1/') {program} {} {program} && \
+             $(complete -p {program} | sed 's/.* -F \\([^ ]*\\) .*/\\1/') \
+             {program} {} {program} && \
              echo \"${{COMPREPLY[@]}}\"",
             path(Shell::Bash, program).display(),
             &long[..6],

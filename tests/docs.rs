@@ -1,6 +1,6 @@
 //! Documents that cannot drift: options in --help are those of the manual pages, the code layout in
-//! README.md is that of the tree, BUILDING names every target, the tests that SECURITY.md names exist
-//! and its table has every fuzz target, and the public types of the libraries are what their
+//! README.md is that of the tree, BUILDING names every target, the tests that SECURITY.md names
+//! exist and its table has every fuzz target, and the public types of the libraries are what their
 //! documentation says of them. Completions are checked in completions.rs.
 //!
 //! It owns facts that are written down twice. Next: nothing; this is the last one.

@@ -168,9 +168,9 @@ fn vanish(socket: Socket) -> bool {
     true
 }
 
-/// Half-open: the peer's host knows nothing of the connection any more. That shows when something is
-/// sent there; who never sends is found by keep-alives (`addresses.rs`), who waits for an answer in
-/// vain by `--ack-timeout` (`silence.rs`).
+/// Half-open: the peer's host knows nothing of the connection any more. That shows when something
+/// is sent there; who never sends is found by keep-alives (`addresses.rs`), who waits for an answer
+/// in vain by `--ack-timeout` (`silence.rs`).
 #[cfg(target_os = "linux")]
 #[test]
 fn a_half_open_connection_is_a_reset_to_whoever_sends() {

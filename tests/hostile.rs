@@ -1,7 +1,7 @@
 //! Peers that lack the key, or break the protocol: nobody behind the daemon notices them.
 //!
-//! It owns what is due to each trick of `tests/hostile-tester`, the tables of DESIGN.md that say what
-//! came of them, and what takes more than one peer to try. Next: `tamper.rs`, for streams that
+//! It owns what is due to each trick of `tests/hostile-tester`, the tables of DESIGN.md that say
+//! what came of them, and what takes more than one peer to try. Next: `tamper.rs`, for streams that
 //! somebody else breaks on the way.
 
 mod support;

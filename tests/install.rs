@@ -1,4 +1,5 @@
-//! `make install` and `make uninstall`: what goes where, what can be left out, and that nothing is left.
+//! `make install` and `make uninstall`: what goes where, what can be left out, and that nothing is
+//! left.
 //!
 //! It owns the Makefile's variables, tried with files in place of the programs. Next:
 //! `completions.rs`.

@@ -107,7 +107,8 @@ fn a_key_that_cannot_be_written_whole_is_not_left() {
     assert!(!room.path("new").exists());
 }
 
-/// Both are needed before a copy of the key goes elsewhere: the file, and its name in the directory.
+/// Both are needed before a copy of the key goes elsewhere: the file, and its name in the
+/// directory.
 #[test]
 fn a_new_key_survives_a_loss_of_power() {
     if !have_strace("a_new_key_survives_a_loss_of_power") {

@@ -141,8 +141,8 @@ impl Scene {
         memory::search(self.daemon.pid(), needles).expect("the memory of a child")
     }
 
-    /// K is needed for the next handshake; if it is not found, nothing would be. It has one address,
-    /// and of the key file it was made from nothing is left.
+    /// K is needed for the next handshake; if it is not found, nothing would be. It has one
+    /// address, and of the key file it was made from nothing is left.
     #[track_caller]
     fn must_hold_the_key(&self) {
         holds_the_key_once(self.daemon.pid(), &self.room);

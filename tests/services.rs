@@ -159,8 +159,8 @@ fn the_module_of_nixos() {
     services.into_iter().for_each(Service::stop);
 }
 
-/// `spiped -e -D -g -F -k 'K' -p /dev/null -s 'S' -t 'T'`, and without -D to decrypt; newer versions
-/// have no -p. As root.
+/// `spiped -e -D -g -F -k 'K' -p /dev/null -s 'S' -t 'T'`, and without -D to decrypt; newer
+/// versions have no -p. As root.
 #[test]
 fn the_module_of_puppet() {
     for pidfile in ["-p /dev/null", ""] {

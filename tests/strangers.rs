@@ -147,7 +147,8 @@ fn half(room: &Room, daemon: &Daemon) -> Handshake {
 fn who_has_proved_the_key_never_yields() {
     let (room, server) = (Room::new(), Server::echo());
     let daemon = decrypting(&room, server.address(), &["-n", "1", "--max-handshakes", "2"]);
-    // Two at the same time; the one that comes second waits, which takes a place of -n that is full.
+    // Two at the same time; the one that comes second waits, which takes a place of -n that is
+    // full.
     let (first, second) = (half(&room, &daemon), half(&room, &daemon));
     let mut first = first.finish().expect("a handshake");
     first.send(b"one").expect("send");

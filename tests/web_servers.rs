@@ -199,7 +199,8 @@ fn strangers_at_the_web_server_never_reach_the_target() {
     assert!(get("/").ends_with(PAGE), "the web site is there");
     let found = get("/ssh");
     assert!(found.starts_with("HTTP/1.1 404 ") && found.ends_with("Not Found\n"), "{found}");
-    let post = "POST /ssh HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc";
+    let post = "POST /ssh HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                Content-Length: 3\r\n\r\nabc";
     assert!(ask(&site.plain, post).starts_with("HTTP/1.1 404 "));
     // One who speaks WebSocket, and has no key.
     let wrong = site.room.wrong_key();

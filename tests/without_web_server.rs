@@ -1,5 +1,5 @@
-//! WebSockets that end without a web server: TLS that spiped ends itself, UNIX sockets, and a bridge
-//! to C spiped.
+//! WebSockets that end without a web server: TLS that spiped ends itself, UNIX sockets, and a
+//! bridge to C spiped.
 //!
 //! Without websockify and openssl it is skipped loudly; where `CI=true`, they must be there.
 //! Next: `proxies.rs`.

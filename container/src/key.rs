@@ -1,8 +1,8 @@
 //! The key: where an image looks for it, what is wrong with it, and how one is made.
 //!
-//! Owns the paths, and the words for a file that is not there, may not be read or not be made: inside
-//! a container users have other numbers than names, and the file is outside. Refuses to overwrite a key. How
-//! keys look is in `src/keygen/` of spiped. Next: `health.rs`.
+//! Owns the paths, and the words for a file that is not there, may not be read or not be made:
+//! inside a container users have other numbers than names, and the file is outside. Refuses to
+//! overwrite a key. How keys look is in `src/keygen/` of spiped. Next: `health.rs`.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};

@@ -1,8 +1,8 @@
 //! Entry point of the container image: there is no shell in it.
 //!
-//! Owns the order: what is asked for (`plan.rs`), the key (`key.rs`), and then to become the program
-//! that does it, so that signals reach it as process 1 and its exit status is the container's.
-//! Whether a container is healthy is `health.rs`. Refuses to stay in between.
+//! Owns the order: what is asked for (`plan.rs`), the key (`key.rs`), and then to become the
+//! program that does it, so that signals reach it as process 1 and its exit status is the
+//! container's. Whether a container is healthy is `health.rs`. Refuses to stay in between.
 
 mod health;
 mod key;

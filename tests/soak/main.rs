@@ -1,9 +1,10 @@
 //! A soak: traffic of every kind at once, for as long as asked, every byte of it verified; and
-//! memory and descriptors of all daemons, looked at whenever the traffic rests, stay what they were.
+//! memory and descriptors of all daemons, looked at whenever the traffic rests, stay what they
+//! were.
 //!
 //! `SOAK_SECONDS` says how long (a few, if not given; `make soak` gives an hour), `SOAK_CROWD` how
-//! many connections are open all the while, `SOAK_SEED` which choices are made. It owns the order of
-//! things and the verdict. Next: `traffic.rs`, what is sent; `target.rs`, who receives it;
+//! many connections are open all the while, `SOAK_SEED` which choices are made. It owns the order
+//! of things and the verdict. Next: `traffic.rs`, what is sent; `target.rs`, who receives it;
 //! `crowd.rs`, connections that stay; `watch.rs`, what is measured.
 
 #![cfg(target_os = "linux")]

@@ -123,8 +123,8 @@ pub(crate) fn unused_v6() -> Address {
     unused_at(Ipv6Addr::LOCALHOST.into())
 }
 
-/// Drawn from below the ports that the kernel gives away by itself: until somebody listens at it, no
-/// connection of another test begins there.
+/// Drawn from below the ports that the kernel gives away by itself: until somebody listens at it,
+/// no connection of another test begins there.
 fn unused_at(ip: IpAddr) -> Address {
     let mut ports = std::iter::repeat_with(|| {
         let drawn = RandomState::new().build_hasher().finish();

@@ -1,7 +1,8 @@
 //! Servers to stand behind a decrypting daemon, all of which count their connections.
 //!
 //! An echo server serves by itself; the other kind hands every accepted socket to the test,
-//! which then reads, writes, resets or just holds it. Next: `tests/peer`, a second implementation of the protocol.
+//! which then reads, writes, resets or just holds it. Next: `tests/peer`, a second implementation
+//! of the protocol.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

@@ -1,7 +1,9 @@
-//! Friends in a crowd of strangers: how many are served within a second, by how many strangers come.
+//! Friends in a crowd of strangers: how many are served within a second, by how many strangers
+//! come.
 //!
-//! The friends are 100 ms away, there and back, behind an `-e`; 2,000 strangers are there already, and
-//! each comes from an address of its own, which is the hardest case: no address has more than others.
+//! The friends are 100 ms away, there and back, behind an `-e`; 2,000 strangers are there already,
+//! and each comes from an address of its own, which is the hardest case: no address has more than
+//! others.
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

@@ -107,12 +107,12 @@ fn store(limbs: &mut Limbs, vectors: [__m512i; VECTORS]) {
 /// out = a * b / R modulo p, below 2p if a and b are.
 ///
 /// Each step needs the lowest limb of the one before, so what a step takes is the time of the
-/// instructions from limb to limb. These are kept few: a multiple of p is found and added, the limbs
-/// move down, one addition. All else is added up beside it, ahead of time.
+/// instructions from limb to limb. These are kept few: a multiple of p is found and added, the
+/// limbs move down, one addition. All else is added up beside it, ahead of time.
 ///
-/// No limb overflows: a step adds four halves of products to it, each below 2^52, and after 40 steps
-/// at most it has moved down to the lowest place, where one carry of less than 2^12 comes to it
-/// and it leaves its own. So it stays below 161 * 2^52 < 2^60.
+/// No limb overflows: a step adds four halves of products to it, each below 2^52, and after 40
+/// steps at most it has moved down to the lowest place, where one carry of less than 2^12 comes to
+/// it and it leaves its own. So it stays below 161 * 2^52 < 2^60.
 #[target_feature(enable = "avx512f,avx512ifma")]
 fn multiply(out: &mut Limbs, a: &Limbs, b: &Limbs, modulus: &Limbs) {
     let (a, p) = (load(a), load(modulus));

@@ -7,8 +7,8 @@
 //!
 //! # Versions
 //!
-//! Functions over arrays of bytes, and no type of its own or of another crate: there is nothing that
-//! could grow.
+//! Functions over arrays of bytes, and no type of its own or of another crate: there is nothing
+//! that could grow.
 
 #[cfg(target_arch = "x86_64")]
 mod ifma;

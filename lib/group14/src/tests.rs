@@ -37,7 +37,8 @@ fn check(base: &[u8; 256], exponent: &[u8; 32]) {
     }
 }
 
-/// Exponents with all bits the same, one bit set or one bit clear at every limb border and comb row.
+/// Exponents with all bits the same, one bit set or one bit clear at every limb border and comb
+/// row.
 fn edge_exponents() -> Vec<[u8; 32]> {
     let mut edges = vec![[0; 32], [0xff; 32]];
     for bit in [0, 1, 3, 4, 42, 43, 85, 86, 128, 129, 171, 172, 214, 215, 252, 255] {

@@ -1,9 +1,9 @@
 //! Which kernel is the faster one here, found out by trying.
 //!
-//! Owns the number of messages from which sixteen lanes beat fours. Processors differ: where the SHA
-//! extensions are slow the wide vectors win by half, where wide vectors are two halves they lose,
-//! and no feature bit tells. So both kernels hash the same few messages once, when there is first a
-//! choice to make. Decides speed only: every kernel computes the same tags.
+//! Owns the number of messages from which sixteen lanes beat fours. Processors differ: where the
+//! SHA extensions are slow the wide vectors win by half, where wide vectors are two halves they
+//! lose, and no feature bit tells. So both kernels hash the same few messages once, when there is
+//! first a choice to make. Decides speed only: every kernel computes the same tags.
 
 use core::hint::black_box;
 use std::sync::OnceLock;

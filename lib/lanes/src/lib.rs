@@ -33,7 +33,8 @@ const BLOCK_LEN: usize = 64;
 const MANY: usize = 16;
 const FEW: usize = 4;
 
-/// What follows a message in its last blocks at least: 0x80 and the length in bits (FIPS 180-4, 5.1.1).
+/// What follows a message in its last blocks at least: 0x80 and the length in bits (FIPS 180-4,
+/// 5.1.1).
 const PADDING_LEN: usize = 1 + 8;
 
 /// FIPS 180-4, section 5.3.3.

@@ -2,9 +2,9 @@
 //!
 //! Owns the kernel for many messages: a word of each of sixteen lanes side by side in a vector, and
 //! the rounds as FIPS 180-4 writes them. A vector instruction does sixteen words at a time, and
-//! rotates and three-way logic are one instruction each, so that this beats the SHA extensions where
-//! there are enough messages to fill the lanes. Unsafe: loading and storing vectors, and the one call
-//! into code that needs the extension. Fewer lanes are in `x86.rs`.
+//! rotates and three-way logic are one instruction each, so that this beats the SHA extensions
+//! where there are enough messages to fill the lanes. Unsafe: loading and storing vectors, and the
+//! one call into code that needs the extension. Fewer lanes are in `x86.rs`.
 
 use core::arch::x86_64::{
     __m512i, _mm512_add_epi32, _mm512_loadu_si512, _mm512_ror_epi32, _mm512_set1_epi32,

@@ -1,7 +1,7 @@
 //! How many of something, in words for people.
 //!
-//! Owns that one is not many. Refuses words whose plural is more than an s. Used by all that writes to
-//! the log.
+//! Owns that one is not many. Refuses words whose plural is more than an s. Used by all that writes
+//! to the log.
 
 use std::fmt;
 

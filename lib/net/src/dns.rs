@@ -1,8 +1,8 @@
 //! The background thread that keeps a target's addresses fresh.
 //!
 //! Owns that thread. It looks one [`Address`] up every period and hands lists that changed to the
-//! event loop through a channel and mio's `Waker`, so that the loop never waits for a name server. Refuses to touch connections: whoever polls decides what a new list means.
-//! Next: `listener.rs`.
+//! event loop through a channel and mio's `Waker`, so that the loop never waits for a name server.
+//! Refuses to touch connections: whoever polls decides what a new list means. Next: `listener.rs`.
 
 use std::io;
 use std::mem;

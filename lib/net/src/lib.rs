@@ -7,7 +7,8 @@
 //! # Versions
 //!
 //! This is the lower half of the programs, not a library for others: its types may change in any
-//! version, and the programs depend on exactly theirs. The libraries are spiped-proto and spiped-ws.
+//! version, and the programs depend on exactly theirs. The libraries are spiped-proto and
+//! spiped-ws.
 #![deny(unsafe_code)]
 
 pub mod addr;

@@ -3,9 +3,8 @@
 //! Owns binding every address of `-s`, the choice of what a failed bind means, and the
 //! classification of what accept(2) returns. Refuses to pause, to count connections and to log
 //! what it accepted: `event_loop.rs` does. Files of UNIX sockets are
-//! `listener/socket_file.rs`, sockets that others have opened `listener/inherited.rs`, error messages
-//! `listener/error.rs`.
-//! Next: `limits.rs`.
+//! `listener/socket_file.rs`, sockets that others have opened `listener/inherited.rs`, error
+//! messages `listener/error.rs`. Next: `limits.rs`.
 
 mod error;
 pub mod inherited;

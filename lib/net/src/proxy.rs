@@ -1,9 +1,9 @@
 //! Proxies: what a user says of one, and the talk with it until it passes bytes on.
 //!
-//! Owns the grammar of proxy URLs ([`Proxy`]) and that talk ([`Negotiation`]), a pure state machine:
-//! whoever has the socket feeds it and sends what it says. Refuses sockets, clocks and look-ups. Read
-//! on in `proxy/connect.rs` (HTTP), `proxy/socks.rs` (SOCKS5), `proxy/destination.rs` (where to) and
-//! `proxy/select.rs` (whether there is a proxy at all).
+//! Owns the grammar of proxy URLs ([`Proxy`]) and that talk ([`Negotiation`]), a pure state
+//! machine: whoever has the socket feeds it and sends what it says. Refuses sockets, clocks and
+//! look-ups. Read on in `proxy/connect.rs` (HTTP), `proxy/socks.rs` (SOCKS5),
+//! `proxy/destination.rs` (where to) and `proxy/select.rs` (whether there is a proxy at all).
 //!
 //! **Send what [`Negotiation::poll_transmit`] yields, and pass what arrives to
 //! [`Negotiation::handle_input`], until [`Negotiation::is_done`]. From then on all bytes, and those
@@ -235,8 +235,8 @@ impl Negotiation {
         self.pending.0.zeroize();
     }
 
-    /// Takes what the proxy has sent; returns how much of it was the proxy's, and never more. Once it
-    /// is less than all, [`Negotiation::is_done`] is true.
+    /// Takes what the proxy has sent; returns how much of it was the proxy's, and never more. Once
+    /// it is less than all, [`Negotiation::is_done`] is true.
     ///
     /// # Errors
     ///

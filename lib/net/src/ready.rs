@@ -52,9 +52,9 @@ impl Readiness {
     }
 
     /// A read got less than it could have taken, from a socket where that means that nothing was
-    /// left: what comes later has an event of its own (epoll(7), question 9). Not so once the end of
-    /// the stream has been told, whose edge is spent, or urgent data, at which a read stops (tcp(7))
-    /// with more behind it: then only `WouldBlock` tells.
+    /// left: what comes later has an event of its own (epoll(7), question 9). Not so once the end
+    /// of the stream has been told, whose edge is spent, or urgent data, at which a read stops
+    /// (tcp(7)) with more behind it: then only `WouldBlock` tells.
     pub(crate) fn read_short(&mut self) {
         self.readable &= self.read_on;
     }

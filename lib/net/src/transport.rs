@@ -2,9 +2,10 @@
 //!
 //! Owns what a byte stream can do: be read, written, ended one way, finished, reset, and registered
 //! with the loop. It is a TCP or UNIX socket (`transport/socket.rs`), or a WebSocket over one
-//! (`transport/web.rs`), perhaps with TLS between the two (`transport/tls.rs`); neither the protocol
-//! nor `relay.rs` notices which. A stream that has to be opened first, by a proxy, TLS or an upgrade,
-//! is in `transport/dial.rs` until it is usable, or in `transport/accept.rs` if we did not begin it.
+//! (`transport/web.rs`), perhaps with TLS between the two (`transport/tls.rs`); neither the
+//! protocol nor `relay.rs` notices which. A stream that has to be opened first, by a proxy, TLS or
+//! an upgrade, is in `transport/dial.rs` until it is usable, or in `transport/accept.rs` if we did
+//! not begin it.
 
 mod accept;
 pub(crate) mod dial;
@@ -198,7 +199,8 @@ impl Transport {
     }
 
     /// After the ends of both streams: whether all has been said and heard, so that closing loses
-    /// nothing. Waits no longer than `limit` for the peer without progress; to be called in each turn.
+    /// nothing. Waits no longer than `limit` for the peer without progress; to be called in each
+    /// turn.
     pub(crate) fn finish(&mut self, now: Instant, limit: Option<Duration>) -> bool {
         match self {
             Self::Socket(_) => true,

@@ -221,7 +221,8 @@ fn a_stranger_who_floods_with_pings_holds_up_nobody_and_has_to_go() {
 
     let mut stranger = TcpStream::connect(middle).expect("it listens");
     let request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+                   Sec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
     stranger.write_all(request.as_bytes()).expect("it is taken");
     stranger.set_write_timeout(Some(DEADLINE)).expect("a timeout");
     let mut answers = stranger.try_clone().expect("dup");

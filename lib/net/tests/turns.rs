@@ -30,8 +30,8 @@ fn address(last: u8) -> SocketAddr {
     (Ipv4Addr::new(192, 0, 2, last), 1).into()
 }
 
-/// A proxy that takes everybody, knows what becomes of [`TRIED`], and connects to all others; and what
-/// it was asked for.
+/// A proxy that takes everybody, knows what becomes of [`TRIED`], and connects to all others; and
+/// what it was asked for.
 fn proxy() -> (SocketAddr, Receiver<SocketAddr>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let place = listener.local_addr().expect("an address");

@@ -188,9 +188,9 @@ impl Conn {
         matches!(self.flow(side.other()), Flow::Open | Flow::Dropped(_))
     }
 
-    /// Whether nothing will be read from `side` any more although the connection is open: its stream
-    /// has ended, or cannot be delivered. A failure of the side then shows in no read; it is to be
-    /// passed in as [`Input::WriteFailed`].
+    /// Whether nothing will be read from `side` any more although the connection is open: its
+    /// stream has ended, or cannot be delivered. A failure of the side then shows in no read; it is
+    /// to be passed in as [`Input::WriteFailed`].
     #[must_use]
     pub fn has_stopped_reading(&self, side: Side) -> bool {
         matches!(self.state, State::Open(_)) && !self.is_read(side)
@@ -296,7 +296,8 @@ impl Conn {
         }
     }
 
-    /// What the peer has said at the beginning, also after the end. See [`CloseReason::is_handshake`].
+    /// What the peer has said at the beginning, also after the end. See
+    /// [`CloseReason::is_handshake`].
     #[must_use]
     pub fn heard(&self) -> Heard {
         match &self.state {
@@ -345,7 +346,8 @@ impl Conn {
     /// The stream that comes from `side` has ended.
     fn end(&mut self, side: Side) {
         // Where a write has met a reset, the system may report the end of the stream to the reader
-        // because the error is used up. A broken pipe is another matter: there the end had come first.
+        // because the error is used up. A broken pipe is another matter: there the end had come
+        // first.
         if let Flow::Undeliverable(kind) | Flow::Dropped(kind) = self.flow(side)
             && kind != ErrorKind::BrokenPipe
         {

@@ -27,7 +27,8 @@ pub struct SharedKey(Secret<32>);
 impl SharedKey {
     /// Computes K from the key file, given piece by piece.
     ///
-    /// Any length is taken, the empty file too, as C spiped does; the caller warns about short ones.
+    /// Any length is taken, the empty file too, as C spiped does; the caller warns about short
+    /// ones.
     #[must_use]
     pub fn from_pieces<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hasher = KeyHasher::new();

@@ -51,10 +51,10 @@
 //!
 //! # Versions
 //!
-//! Types that are expected to grow are `#[non_exhaustive]`. [`Event`], [`Input`], [`Role`], [`Side`]
-//! and [`Pfs`] are not: a driver that passes over one of them is wrong, so another one will be a new
-//! major version. No type of another crate is part of the interface, but for the trait
-//! `ZeroizeOnDrop` of zeroize 1. The numbers in [`wire`] are the protocol's, but for
+//! Types that are expected to grow are `#[non_exhaustive]`. [`Event`], [`Input`], [`Role`],
+//! [`Side`] and [`Pfs`] are not: a driver that passes over one of them is wrong, so another one
+//! will be a new major version. No type of another crate is part of the interface, but for the
+//! trait `ZeroizeOnDrop` of zeroize 1. The numbers in [`wire`] are the protocol's, but for
 //! [`wire::BATCH_PACKETS`], which is ours and may change.
 #![forbid(unsafe_code)]
 

@@ -36,9 +36,9 @@ pub const DK1_LEN: usize = 2 * MAC_LEN;
 /// Bytes of dk_2: an AES-256 key and a MAC key for either direction.
 pub const DK2_LEN: usize = 4 * 32;
 
-/// The most packets that are sealed or opened in one turn: a multiple of the sixteen that are hashed
-/// together, whose bytes come close below two segments of the largest size (64 KiB) on either side.
-/// One packet more than fits costs the system a small segment with every write.
+/// The most packets that are sealed or opened in one turn: a multiple of the sixteen that are
+/// hashed together, whose bytes come close below two segments of the largest size (64 KiB) on
+/// either side. One packet more than fits costs the system a small segment with every write.
 pub const BATCH_PACKETS: usize = 112;
 
 const _: () = assert!(BATCH_PACKETS * PACKET_LEN < 2 * (64 << 10));

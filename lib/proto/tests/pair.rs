@@ -2,8 +2,8 @@
 //!
 //! Owns the runs in which nothing goes wrong, and those in which anything may (`pair/chaos.rs`);
 //! `pair/faults.rs` has those in which one thing does, `pair/handshake.rs` who is let in,
-//! `pair/hostile.rs` what a peer may try. A failure tells its seed, and `SPIPED_SEED=N cargo test -p
-//! spiped-proto --test pair NAME` repeats it alone. Read on in `pair/world.rs`.
+//! `pair/hostile.rs` what a peer may try. A failure tells its seed, and `SPIPED_SEED=N cargo test
+//! -p spiped-proto --test pair NAME` repeats it alone. Read on in `pair/world.rs`.
 
 #[path = "pair/chaos.rs"]
 mod chaos;

@@ -113,8 +113,8 @@ pub(crate) struct HeaderReader {
 }
 
 impl HeaderReader {
-    /// Takes what it needs from the front of `bytes`; returns how much that was, and the frame if its
-    /// header is complete.
+    /// Takes what it needs from the front of `bytes`; returns how much that was, and the frame if
+    /// its header is complete.
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(usize, Option<Frame>), Violation> {
         let mut taken = 0;
         loop {

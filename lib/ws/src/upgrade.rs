@@ -140,8 +140,8 @@ impl Request {
     }
 }
 
-/// Whether a request may begin like this. Who speaks another protocol shows it at once, and may wait
-/// for an answer instead of sending what would be the end of a head.
+/// Whether a request may begin like this. Who speaks another protocol shows it at once, and may
+/// wait for an answer instead of sending what would be the end of a head.
 #[must_use]
 pub fn may_be_request(head: &[u8]) -> bool {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];

@@ -1,5 +1,5 @@
-//! Plays one trick on a subject: what the tricks have to work with, and what is looked at afterwards.
-//! Next: `outcome.rs`.
+//! Plays one trick on a subject: what the tricks have to work with, and what is looked at
+//! afterwards. Next: `outcome.rs`.
 
 use std::io::{self, Error, ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -134,8 +134,8 @@ impl Attack<'_> {
         Ok(())
     }
 
-    /// Has the plain side say something, and reads the packet that it comes in; none if what is said
-    /// there is not ours to say.
+    /// Has the plain side say something, and reads the packet that it comes in; none if what is
+    /// said there is not ours to say.
     ///
     /// # Errors
     ///

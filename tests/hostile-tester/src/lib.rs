@@ -1,6 +1,6 @@
-//! A peer that keeps to the protocol or breaks it at a chosen point, and what comes of that, for any
-//! implementation: what the peer saw, what arrived behind the daemon, and whether the next honest
-//! peer is served.
+//! A peer that keeps to the protocol or breaks it at a chosen point, and what comes of that, for
+//! any implementation: what the peer saw, what arrived behind the daemon, and whether the next
+//! honest peer is served.
 //!
 //! [`tricks::TRICKS`] lists what is tried; [`play`] tries one of them on a [`Subject`]. The program
 //! `hostile-tester` prints tables of it; `tests/hostile.rs` demands of ours what each trick says is

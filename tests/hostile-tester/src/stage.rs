@@ -1,9 +1,9 @@
 //! The daemon under test between the tester and the plain side, which is the tester's, too: the
 //! target of `-d`, the client of `-e`.
 //!
-//! A daemon is started by its command line, which is that of C spiped, goes into the background when
-//! it listens, and is killed at the end. One that runs already can be met as well; then nobody sees
-//! what is behind it. Next: `attack.rs`.
+//! A daemon is started by its command line, which is that of C spiped, goes into the background
+//! when it listens, and is killed at the end. One that runs already can be met as well; then nobody
+//! sees what is behind it. Next: `attack.rs`.
 
 use std::fs::File;
 use std::io::{self, Error, ErrorKind, Read, Write};

@@ -84,7 +84,8 @@ const fn slow(name: &'static str, due: Due, play: fn(&mut Attack<'_>) -> io::Res
     Trick { timeout: 1, ..trick(name, due, play) }
 }
 
-/// A trick that sees the daemon's `-o` pass and is left in peace, once the handshake is done in time.
+/// A trick that sees the daemon's `-o` pass and is left in peace, once the handshake is done in
+/// time.
 const fn left(name: &'static str, due: End, play: fn(&mut Attack<'_>) -> io::Result<()>) -> Trick {
     Trick { timeout: 5, ..trick(name, Due::Left(due), play) }
 }

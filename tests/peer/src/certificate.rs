@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 
-/// Makes a certificate for localhost by an authority of its own: `ca.pem`, `cert.pem` and `key.pem` in
-/// `directory`, which is made, too. False, after saying so, if there is no openssl here.
+/// Makes a certificate for localhost by an authority of its own: `ca.pem`, `cert.pem` and `key.pem`
+/// in `directory`, which is made, too. False, after saying so, if there is no openssl here.
 ///
 /// # Panics
 ///

@@ -1,7 +1,7 @@
 //! Frames of WebSockets (RFC 6455, section 5.2) by hand, right or wrong.
 //!
-//! Owns their bytes. Refuses to judge them: any first byte, masked or not, whoever sends it. Part of
-//! `lib.rs`; next: `certificate.rs`.
+//! Owns their bytes. Refuses to judge them: any first byte, masked or not, whoever sends it. Part
+//! of `lib.rs`; next: `certificate.rs`.
 
 use std::io::{self, Read};
 

@@ -1,7 +1,8 @@
 //! Listening sockets that a service manager has opened and passed to us (`-s systemd:NAME`).
 //!
-//! Owns taking them by their name, once, and the check that they are what we can accept from. Refuses
-//! to remove their files: whoever has made those removes them. `listener.rs` is where they go.
+//! Owns taking them by their name, once, and the check that they are what we can accept from.
+//! Refuses to remove their files: whoever has made those removes them. `listener.rs` is where they
+//! go.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
 //! The CONNECT method of HTTP (RFC 9110, section 9.3.6).
 //!
 //! Owns the request, and where the response ends: what follows its head is the destination's,
-//! whatever headers say about a length. Refuses other answers than 2xx, with their status line. Part
-//! of `../proxy.rs`; next: `socks.rs`.
+//! whatever headers say about a length. Refuses other answers than 2xx, with their status line.
+//! Part of `../proxy.rs`; next: `socks.rs`.
 
 use spiped_ws::upgrade::{self, Head};
 use zeroize::Zeroizing;

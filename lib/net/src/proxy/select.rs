@@ -1,8 +1,8 @@
 //! Whether a target is reached through a proxy, and through which.
 //!
-//! Owns `--proxy` and the variables of the environment that curl and its like honour: `https_proxy`,
-//! `http_proxy`, `all_proxy`, `no_proxy`. Refuses to read the environment by itself. `no_proxy` is
-//! in `select/exempt.rs`. Part of `../proxy.rs`.
+//! Owns `--proxy` and the variables of the environment that curl and its like honour:
+//! `https_proxy`, `http_proxy`, `all_proxy`, `no_proxy`. Refuses to read the environment by itself.
+//! `no_proxy` is in `select/exempt.rs`. Part of `../proxy.rs`.
 
 mod exempt;
 

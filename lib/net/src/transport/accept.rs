@@ -1,8 +1,8 @@
 //! What has to come before a WebSocket that a peer asks for: TLS, and the request.
 //!
 //! Owns the order of the two and their limits. Nobody has proved anything yet: the peer is a
-//! stranger, whose time the handshake's deadline bounds and whose request the limit of a head. Refuses
-//! to wait. Part of `web.rs`.
+//! stranger, whose time the handshake's deadline bounds and whose request the limit of a head.
+//! Refuses to wait. Part of `web.rs`.
 
 use std::io;
 use std::sync::Arc;

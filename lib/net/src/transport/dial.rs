@@ -1,8 +1,8 @@
 //! From a connected socket to a usable stream.
 //!
-//! Owns the order of what lies between: the talk with a proxy, TLS, the upgrade to a WebSocket, each
-//! only where it is wanted. Refuses to wait and to know a deadline: `connector.rs` does. Each turn
-//! tries everything, since nobody has kept the socket's events. Part of `transport.rs`.
+//! Owns the order of what lies between: the talk with a proxy, TLS, the upgrade to a WebSocket,
+//! each only where it is wanted. Refuses to wait and to know a deadline: `connector.rs` does. Each
+//! turn tries everything, since nobody has kept the socket's events. Part of `transport.rs`.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -92,8 +92,8 @@ impl fmt::Debug for Step {
 type Reason = String;
 
 impl Dial {
-    /// Begins to open a stream on a socket that is connected to `endpoint`. Behind a proxy it goes to
-    /// the destination of this number.
+    /// Begins to open a stream on a socket that is connected to `endpoint`. Behind a proxy it goes
+    /// to the destination of this number.
     pub(crate) fn new(
         opening: Opening,
         socket: Socket,
@@ -226,8 +226,8 @@ fn invalid(error: impl std::error::Error + Send + Sync + 'static) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error)
 }
 
-/// Talks with a proxy; true when the rest is the destination's. Not a byte of that is taken from the
-/// socket.
+/// Talks with a proxy; true when the rest is the destination's. Not a byte of that is taken from
+/// the socket.
 fn negotiate(
     stream: &mut Stream,
     negotiation: &mut Negotiation,
@@ -277,8 +277,8 @@ fn read_head(link: &mut Link, head: &mut Head) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether an answer begins as one does. Who says something else, and an spiped does, waits for more
-/// than we send.
+/// Whether an answer begins as one does. Who says something else, and an spiped does, waits for
+/// more than we send.
 fn may_be_http(head: &[u8]) -> bool {
     head.iter().zip(b"HTTP/").all(|(byte, expected)| byte == expected)
 }

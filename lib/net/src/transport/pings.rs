@@ -2,9 +2,8 @@
 //!
 //! Owns the count of Pings without an answer. Whatever comes is an answer: a Pong may stand behind
 //! much else. Who is stalled by back-pressure cannot answer, or not be heard, and is not counted
-//! out; but while it can still send it shows that it lives, often enough for who asks more often than
-//! itself.
-//! Part of `web.rs`.
+//! out; but while it can still send it shows that it lives, often enough for who asks more often
+//! than itself. Part of `web.rs`.
 
 use std::time::{Duration, Instant};
 

@@ -1,10 +1,10 @@
 //! A WebSocket as a byte stream.
 //!
 //! Owns what a stream becomes on a WebSocket: a message for each write, answers to what the peer
-//! asks, and Pings of our own. What RFC 6455 permits at which place is `spiped_ws`'s. Payload is masked
-//! and unmasked in the caller's buffers and not kept here: the rest of a message that the system did
-//! not take waits with the caller. Part of `transport.rs`; read on in `web/outbox.rs` (what goes out),
-//! `web/ending.rs` (how it ends), `accept.rs`, `pings.rs`, `link.rs`.
+//! asks, and Pings of our own. What RFC 6455 permits at which place is `spiped_ws`'s. Payload is
+//! masked and unmasked in the caller's buffers and not kept here: the rest of a message that the
+//! system did not take waits with the caller. Part of `transport.rs`; read on in `web/outbox.rs`
+//! (what goes out), `web/ending.rs` (how it ends), `accept.rs`, `pings.rs`, `link.rs`.
 
 mod ending;
 mod outbox;
@@ -403,8 +403,9 @@ impl Web {
         }
     }
 
-    /// A new mask. It keeps scripts in browsers from choosing what proxies see; here is no script, and
-    /// what is masked looks random already: without random numbers, the mask of zeros does no harm.
+    /// A new mask. It keeps scripts in browsers from choosing what proxies see; here is no script,
+    /// and what is masked looks random already: without random numbers, the mask of zeros does no
+    /// harm.
     fn key(&self) -> [u8; 4] {
         match self.session.role() {
             Role::Client => getrandom::u32().unwrap_or_default().to_ne_bytes(),

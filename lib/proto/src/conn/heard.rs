@@ -21,8 +21,8 @@ pub enum Heard {
     Piece(usize),
     /// Text: the peer speaks another protocol. A nonce looks like this once in 10^13 times.
     Text(Words),
-    /// An alert of TLS, which is shorter than a nonce, or the hello of a client of TLS: the peer speaks
-    /// that. A nonce looks like such a hello once in 10^15 times.
+    /// An alert of TLS, which is shorter than a nonce, or the hello of a client of TLS: the peer
+    /// speaks that. A nonce looks like such a hello once in 10^15 times.
     Tls,
     /// A nonce.
     Nonce,
@@ -49,8 +49,8 @@ fn is_tls_alert(bytes: &[u8]) -> bool {
     matches!(bytes, [21, 3, 0..=4, 0, 2, ..])
 }
 
-/// Whether these are the first bytes of a client's hello: record, handshake and hello each have their
-/// type or version, and lengths between.
+/// Whether these are the first bytes of a client's hello: record, handshake and hello each have
+/// their type or version, and lengths between.
 fn is_tls_hello(bytes: &[u8]) -> bool {
     matches!(bytes, [22, 3, 0..=4, _, _, 1, 0, _, _, 3, 0..=3, ..])
 }

@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn the_cipher_and_mode_are_sp_800_38as() {
-        // Section F.5.5, CTR-AES256.Encrypt, all blocks. Its counter starts where none of ours does, so this
-        // goes around `keystream`; the test above goes through it.
+        // Section F.5.5, CTR-AES256.Encrypt, all blocks. Its counter starts where none of ours
+        // does, so this goes around `keystream`; the test above goes through it.
         let mut key = [0; 32];
         let hex_key = "603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4";
         hex::decode_to_slice(hex_key, &mut key).unwrap();

@@ -1,9 +1,10 @@
-//! Everything at once: any faults on any streams, silences of any length, and what holds all the same.
+//! Everything at once: any faults on any streams, silences of any length, and what holds all the
+//! same.
 //!
 //! Owns the promises that do not depend on what went wrong: what arrives is the beginning of what
-//! was sent; an end that looks clean comes after all of it, unless a cut at a packet border took the
-//! rest; and every reason has a cause. The promises about each call are in `node.rs`. The fuzzer
-//! plans by the same functions.
+//! was sent; an end that looks clean comes after all of it, unless a cut at a packet border took
+//! the rest; and every reason has a cause. The promises about each call are in `node.rs`. The
+//! fuzzer plans by the same functions.
 
 use std::io::ErrorKind;
 use std::time::Duration;

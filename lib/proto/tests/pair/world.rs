@@ -152,7 +152,8 @@ impl World {
                 self.tell_peers_of_a_broken(end);
             }
             self.rng.shuffle(&mut turns);
-            // Most rounds leave something out; one that leaves out nothing can tell that all is over.
+            // Most rounds leave something out; one that leaves out nothing can tell that all is
+            // over.
             let left_out = self.rng.pick(&[0, 3, 6, 11]);
             let mut progress = false;
             for &(action, end) in &turns[left_out..] {

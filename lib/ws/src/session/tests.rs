@@ -206,7 +206,10 @@ proptest! {
 
     /// Whatever comes, nothing panics, and no more comes out than went in.
     #[test]
-    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), piece in 1_usize..50) {
+    fn any_bytes_are_survived(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+        piece in 1_usize..50,
+    ) {
         for role in [Role::Client, Role::Server] {
             let heard = hear(&mut Session::new(role, true), &bytes, piece);
             prop_assert!(heard.stream.len() <= bytes.len());

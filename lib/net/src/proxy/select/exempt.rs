@@ -1,9 +1,9 @@
 //! `no_proxy`: the hosts that are reached directly.
 //!
-//! Owns the forms of its entries, as curl reads them: `*`; a domain, which covers all below it, with
-//! or without a leading dot or `*.`; an IP address; a range such as 10.0.0.0/8; with a port, of that
-//! port only. Names are not looked up, so a range covers what is written as an IP address. What is
-//! none of that covers nothing.
+//! Owns the forms of its entries, as curl reads them: `*`; a domain, which covers all below it,
+//! with or without a leading dot or `*.`; an IP address; a range such as 10.0.0.0/8; with a port,
+//! of that port only. Names are not looked up, so a range covers what is written as an IP address.
+//! What is none of that covers nothing.
 
 use std::net::IpAddr;
 

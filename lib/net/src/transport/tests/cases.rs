@@ -278,7 +278,8 @@ fn group_7_closing() {
 
 #[test]
 fn group_9_large_messages() {
-    // 9.2: one message; 9.4: fragments; 9.6: pieces of bytes. All of it flows through while it comes.
+    // 9.2: one message; 9.4: fragments; 9.6: pieces of bytes. All of it flows through while it
+    // comes.
     let data = pattern(4 << 20);
     let flows = |fragment: usize, piece: usize| {
         case(|raw| {

@@ -127,8 +127,8 @@ fn open_hearted(directory: &Path) -> ServerConnection {
 /// A ticket for a session to come, as servers send them at any time.
 const TICKET: [u8; 18] = [4, 0, 0, 14, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0];
 
-/// What comes next from `server`: so many records with nothing of the stream in them, and one with a
-/// byte. Empty ones rustls refuses by itself.
+/// What comes next from `server`: so many records with nothing of the stream in them, and one with
+/// a byte. Empty ones rustls refuses by itself.
 fn tickets(server: Connection, count: u64) -> Vec<u8> {
     let Some(SupportedCipherSuite::Tls13(suite)) = server.negotiated_cipher_suite() else {
         panic!("TLS 1.3 was agreed");
@@ -158,7 +158,8 @@ fn a_flood_of_records_without_data_takes_a_turn_and_no_more() {
     if !certify(directory.path()) {
         return;
     }
-    // Four kilobytes are read at once where there is little room, and eight where there is this much.
+    // Four kilobytes are read at once where there is little room, and eight where there is this
+    // much.
     for (room, most) in [(1000, 4 << 10), (MAX_RECORD + (8 << 10), 8 << 10)] {
         let ours = trusting(directory.path()).start().unwrap().into();
         let theirs = open_hearted(directory.path()).into();

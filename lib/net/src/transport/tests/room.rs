@@ -107,7 +107,8 @@ fn a_close_that_is_stuck_in_tls_has_an_end_and_the_end_of_the_stream_has_none() 
         web.shutdown_write();
         assert!(web.waiting() > 0, "TLS has it, and the socket has no room");
         if half_close {
-            // Behind the mark there is a Close, but who reads slowly must not lose what comes before.
+            // Behind the mark there is a Close, but who reads slowly must not lose what comes
+            // before.
             for _ in 0..10 {
                 assert!(!web.finish(now, Some(limit)));
                 assert_eq!(web.poll_timeout(), None);

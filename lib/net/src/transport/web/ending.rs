@@ -93,8 +93,8 @@ impl Ending {
         self.fault.get_or_insert(Box::new(Fault { kind, text, explained: true }));
     }
 
-    /// Nothing can be written any more. What the peer has sent before may still be there to be read,
-    /// and then the reason.
+    /// Nothing can be written any more. What the peer has sent before may still be there to be
+    /// read, and then the reason.
     pub(super) fn broke(&mut self, error: &io::Error) {
         if self.reading == Reading::Told {
             self.fail(error.kind(), error.to_string());
@@ -236,8 +236,8 @@ impl Ending {
         self.goodbye = None;
     }
 
-    /// Waits for the peer, whose system has not acknowledged `left` bytes; true when it has been long
-    /// enough without progress.
+    /// Waits for the peer, whose system has not acknowledged `left` bytes; true when it has been
+    /// long enough without progress.
     pub(super) fn wait(&mut self, now: Instant, limit: Option<Duration>, left: usize) -> bool {
         if let Some(goodbye) = self.goodbye
             && goodbye.left <= left

@@ -1,8 +1,8 @@
 //! What goes out on a WebSocket, in its order.
 //!
-//! Owns that order: a message is finished before anything else, then come the words of our own, then
-//! the answers to Pings. Refuses to keep payload: what the link did not take of a message stays with
-//! the caller. Part of `../web.rs`; next: `ending.rs`.
+//! Owns that order: a message is finished before anything else, then come the words of our own,
+//! then the answers to Pings. Refuses to keep payload: what the link did not take of a message
+//! stays with the caller. Part of `../web.rs`; next: `ending.rs`.
 
 use std::io::{self, ErrorKind};
 use std::mem;
