@@ -158,6 +158,22 @@ quietly dpkg -i /first.deb
 is "tcp is" "$(systemctl is-enabled spiped@tcp.service)" enabled
 quietly systemctl start spiped@tcp
 
+echo "-- a removal that is called off leaves running what ran"
+quietly systemctl restart spiped@sock.socket
+quietly systemctl start spiped@sock.service
+mkdir -p /other/DEBIAN
+printf '%s\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: nobody <nobody@localhost>' \
+    'Description: takes its place' 'Conflicts: spiped-rs' 'Replaces: spiped-rs' 'Provides: spiped-rs' \
+    >/other/DEBIAN/control
+printf '#!/bin/sh\necho "it was $(systemctl is-active spiped@tcp)"\nexit 1\n' >/other/DEBIAN/preinst
+chmod 0755 /other/DEBIAN/preinst
+quietly dpkg-deb --build /other /other.deb
+! dpkg -i /other.deb >/dpkg.log 2>&1 || { echo "*** the other package is installed"; exit 1; }
+grep -q '^it was inactive' /dpkg.log || { cat /dpkg.log; echo "*** prerm was not asked"; exit 1; }
+# The service of the socket is started by its next client: it is not enabled itself.
+is "the units" "$(states)" "active active inactive"
+is "what is remembered" "$(ls /run/spiped-rs.stopped 2>/dev/null)" ""
+
 echo "-- an administrator who forbids to stop services is heeded"
 printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
 chmod +x /usr/sbin/policy-rc.d
