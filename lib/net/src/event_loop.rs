@@ -3,14 +3,16 @@
 //! Owns the order of a turn: take note of what the kernel says, give every connection concerned one
 //! turn, bury those that are over, and only then accept new ones (so that no slot is reused while
 //! events for its last owner may still be at hand). Refuses to know what a connection does with its
-//! turn (`relay.rs`), when one may be accepted (`event_loop/gate.rs`) and who counts as what
-//! (`event_loop/places.rs`).
+//! turn (`relay.rs`), how one comes in (`event_loop/intake.rs`), who counts as what
+//! (`event_loop/places.rs`) and what signals ask for (`event_loop/stopping.rs`).
 
 mod crowd;
 mod gate;
+mod intake;
 mod places;
 mod queue;
 mod settings;
+mod stopping;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,7 +39,6 @@ use crate::token::Source;
 use crate::transport::Transport;
 use crate::transport::dial::Opening;
 use crate::web::{Carrier, WebServer};
-use crowd::Origin;
 use gate::Gate;
 use places::Places;
 use queue::Queue;
@@ -352,67 +353,6 @@ impl EventLoop {
         }
     }
 
-    fn accept(&mut self, now: Instant) {
-        // Who is inside goes before who is at the door: while we are behind with what strangers have
-        // sent, nobody is to yield for not having been heard.
-        if self.handshake_queue.len() >= STRANGERS_PER_ROUND {
-            return;
-        }
-        self.places.advance(now);
-        while let Some((socket, peer)) = self.gate.next(&self.places, now) {
-            let transport = match &self.server {
-                None => Ok(Transport::new(socket, &peer)),
-                Some(server) => Transport::accept(socket, &peer, server),
-            };
-            let added = transport.and_then(|transport| match self.make_room(now) {
-                Ok(()) => self.add(transport, peer, now),
-                Err(error) => {
-                    transport.abort(); // it must not look like a clean end
-                    Err(error)
-                }
-            });
-            if let Err(error) = added {
-                self.gate.pause(&error, now);
-            }
-        }
-    }
-
-    /// With too many strangers, one of them yields to the one that has just come.
-    fn make_room(&mut self, now: Instant) -> io::Result<()> {
-        if self.places.strangers() < self.gate.most_strangers(&self.places) {
-            return Ok(());
-        }
-        let draw = getrandom::u64().map_err(io::Error::other)?;
-        let Some(slot) = self.places.who_yields(draw) else { return Ok(()) };
-        let entry = &mut self.slots[slot];
-        self.waiting -= entry.relay.waiting();
-        entry.relay.kill(EndReason::Yielded);
-        self.timers.set(slot, &mut entry.armed, None);
-        self.bury(slot, now);
-        Ok(())
-    }
-
-    fn add(&mut self, transport: Transport, peer: Endpoint, now: Instant) -> io::Result<()> {
-        let vacant = self.slots.vacant_entry();
-        let slot = vacant.key();
-        let ctx = Context {
-            now,
-            slot,
-            registry: self.poll.registry(),
-            shared: &self.shared,
-            scratch: &mut self.scratch,
-            waiting: self.waiting,
-            place_free: self.places.is_free(),
-        };
-        log::debug!("connection from {peer}");
-        let origin = Origin::from(&peer);
-        let relay = Relay::new(transport, peer, &ctx)?;
-        self.places.enter(slot, origin, now);
-        vacant.insert(Slot { relay, armed: None });
-        self.enqueue(slot);
-        Ok(())
-    }
-
     fn take_addresses(&mut self) {
         let route = &mut self.shared.route;
         for (what, refresher) in &self.refreshers {
@@ -432,87 +372,6 @@ impl EventLoop {
                 }
                 (Follows::FirstHop, _) => {}
             }
-        }
-    }
-
-    /// Reads the certificate again; false if there is none. Connections that are there keep theirs.
-    fn reload(&mut self) -> bool {
-        let Some(server) = &mut self.server else { return false };
-        let Some(tls) = &mut Arc::make_mut(server).tls else { return false };
-        match tls.reload() {
-            Ok(()) => {
-                log::info!("the certificate of {} is in use now", tls.certificate().display())
-            }
-            Err(error) => {
-                log::warn!("SIGHUP: {error}; the certificate that is in use stays in use");
-            }
-        }
-        true
-    }
-
-    /// The first SIGTERM of a daemon starts the drain, and SIGHUP re-reads a certificate; every
-    /// other signal ends the process.
-    fn take_signals(&mut self, now: Instant) -> Option<Signal> {
-        let pending: Vec<Signal> = self.signals.as_mut()?.pending().collect();
-        for signal in pending {
-            if signal == Signal::Hangup && self.reload() {
-                continue;
-            }
-            let drains = signal == Signal::Terminate && self.shared.purpose == Purpose::Serve;
-            if !drains || self.draining {
-                return Some(signal);
-            }
-            self.drain(now);
-        }
-        None
-    }
-
-    /// Stops listening at once, drops who has not proved to hold the key, and lets the rest finish.
-    /// On the encrypting side every client is a friend: its connection is made or fails by itself.
-    fn drain(&mut self, now: Instant) {
-        self.draining = true;
-        self.drain_until = self.drain_timeout.map(|limit| now + limit);
-        self.gate.close();
-        if self.shared.proto.role == Role::Decrypt {
-            let strangers = self.slots.iter_mut().filter(|(_, s)| !s.relay.is_authenticated());
-            let strangers: Vec<usize> = strangers
-                .map(|(slot, entry)| {
-                    entry.relay.stop(now);
-                    slot
-                })
-                .collect();
-            strangers.into_iter().for_each(|slot| self.enqueue(slot));
-        }
-        if let Some(supervisor) = &mut self.supervisor {
-            supervisor.say_stopping(counts(&self.places, self.draining), self.drain_until, now);
-        }
-        let left = self.slots.iter().filter(|(_, entry)| !entry.relay.is_closing()).count();
-        let within = self.drain_timeout.map(|limit| format!(" within {} s", limit.as_secs_f64()));
-        let within = within.unwrap_or_default();
-        match left {
-            0 => log::info!("stopping"),
-            1 => log::info!(
-                "stopping: 1 connection is left to finish{within}; another SIGTERM ends it"
-            ),
-            _ => log::info!(
-                "stopping: {left} connections are left to finish{within}; another SIGTERM ends them"
-            ),
-        }
-    }
-
-    /// A signal ends the daemon now: what is cut short must not look finished to either side. The
-    /// client goes as C's does, whose last bytes the kernel still delivers: its user has ended it.
-    fn kill_all(&mut self, signal: Signal, now: Instant) {
-        if self.shared.purpose != Purpose::Serve {
-            return;
-        }
-        if let Some(supervisor) = self.supervisor.as_mut().filter(|_| !self.draining) {
-            supervisor.say_stopping(counts(&self.places, true), None, now);
-        }
-        say_suppressed(self.strangers.take_suppressed());
-        for (_, mut entry) in std::mem::take(&mut self.slots) {
-            entry.relay.kill(EndReason::Killed(signal));
-            log::info!("{}", entry.relay.summary(now));
         }
     }
 }

@@ -2,23 +2,24 @@
 //!
 //! Owns the way of the bytes: read one side into the loop's buffer, let the core turn them, write
 //! the other side. What the kernel does not take waits here, and while something waits for a side
-//! nothing is read for it: that is the whole of back-pressure. Refuses to know what woke it. How a
-//! connection ends that did not end cleanly is in `relay/closing.rs`; who calls is `event_loop.rs`.
+//! nothing is read for it: that is the whole of back-pressure. Refuses to know what woke it. How it
+//! comes to have two sides is in `relay/way.rs`, how it ends that did not end cleanly in
+//! `relay/closing.rs`; who calls is `event_loop.rs`.
 
 mod closing;
 mod context;
 mod end;
 mod idle;
 mod reason;
+mod way;
 
 use std::io;
 use std::time::Instant;
 
 use mio::event::Event as MioEvent;
-use spiped_proto::{Authenticated, Conn, Entropy, Event, Heard, Input, Role, Side};
+use spiped_proto::{Authenticated, Conn, Event, Heard, Input, Role, Side};
 
 use crate::addr::Endpoint;
-use crate::connector::{Connector, Progress};
 use crate::count::Count;
 use crate::event_loop::Purpose;
 use crate::transport::{ACCEPTED_TAKE_AFTER_LISTENER, Transport};
@@ -27,6 +28,7 @@ pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
 use idle::Idle;
 pub use reason::{Carried, EndReason, FailedHandshake, Ours};
+use way::Way;
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
 const READS_PER_TURN: usize = 2;
@@ -40,15 +42,6 @@ pub(crate) enum Pumped {
     Again,
     /// Over: both transports are closed.
     Done,
-}
-
-/// How far the way to the target is.
-enum Way {
-    /// Not begun yet, or done with.
-    None,
-    /// For a place among the connections of `-n`, up to this time.
-    Waiting(Option<Instant>),
-    Connecting(Box<Connector>),
 }
 
 /// One connection.
@@ -128,16 +121,6 @@ impl Relay {
     /// Whether the peer has proved that it holds the key.
     pub(crate) fn is_authenticated(&self) -> bool {
         self.authenticated.is_some()
-    }
-
-    /// Lets one that waits for a place have it; false if it is over already. Its next turn begins to
-    /// connect to the target.
-    pub(crate) fn take_place(&mut self, shared: &Shared, now: Instant) -> bool {
-        let waits = self.closing.is_none();
-        if waits {
-            self.connect(shared, now);
-        }
-        waits
     }
 
     /// Ends the connection because the daemon stops; the next turn finishes it.
@@ -243,69 +226,6 @@ impl Relay {
 
     pub(crate) fn into_reason(self) -> EndReason {
         self.closing.expect("asked only after the end").reason
-    }
-
-    fn connect(&mut self, shared: &Shared, now: Instant) {
-        self.way = Way::Connecting(Box::new(Connector::new(shared.route.clone(), now)));
-    }
-
-    /// The peer has proved that it holds the key: now it may be connected to the target, unless there
-    /// are as many such connections as there may be.
-    fn ask_for_place(&mut self, ctx: &Context<'_>) {
-        if ctx.place_free {
-            self.connect(ctx.shared, ctx.now);
-        } else {
-            let limit = ctx.shared.route.timeout;
-            self.way = Way::Waiting(limit.and_then(|limit| ctx.now.checked_add(limit)));
-        }
-    }
-
-    fn shake_hands(&mut self, ctx: &Context<'_>) -> io::Result<()> {
-        let entropy = Entropy::draw(|bytes| getrandom::fill(bytes).map_err(io::Error::other))?;
-        self.conn = Some(Conn::new(&ctx.shared.proto, entropy, ctx.now));
-        Ok(())
-    }
-
-    /// Goes on towards the target.
-    fn advance(&mut self, ctx: &mut Context<'_>) {
-        let connector = match &mut self.way {
-            Way::None => return,
-            Way::Waiting(until) => {
-                if until.is_some_and(|until| until <= ctx.now) {
-                    self.close(EndReason::NoPlace, ctx);
-                }
-                return;
-            }
-            Way::Connecting(connector) => connector,
-        };
-        let (target_side, token) = match ctx.shared.proto.role {
-            Role::Encrypt => (Side::Encrypted, ctx.token(Side::Encrypted)),
-            Role::Decrypt => (Side::Plain, ctx.token(Side::Plain)),
-        };
-        match connector.advance(ctx.now, ctx.registry, token) {
-            Progress::Pending => {}
-            Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
-            Progress::Connected(transport, endpoint) => {
-                self.way = Way::None;
-                self.target = Some(endpoint);
-                if let Err(error) = self.adopt(transport, target_side, ctx) {
-                    self.close(EndReason::System(error), ctx);
-                }
-            }
-        }
-    }
-
-    /// The target is connected; the encrypting side can shake hands with it now.
-    fn adopt(&mut self, transport: Transport, side: Side, ctx: &Context<'_>) -> io::Result<()> {
-        transport.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
-        *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
-        if let (Some(plain), Some(encrypted)) = (&mut self.plain, &self.encrypted) {
-            plain.limit_reads(context::most_read_for(encrypted.most_written()));
-        }
-        if self.conn.is_none() {
-            self.shake_hands(ctx)?;
-        }
-        Ok(())
     }
 
     fn handle_timeout(&mut self, ctx: &Context<'_>) {

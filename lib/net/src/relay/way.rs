@@ -1,0 +1,99 @@
+//! How a connection comes to have two sides and a core.
+//!
+//! Owns the way to the target: the place that it waits for, the attempts, and the handshake that
+//! begins when there is somebody to shake hands with. Refuses to know how an attempt is made
+//! (`connector.rs`). Part of `relay.rs`.
+
+use std::io;
+use std::time::Instant;
+
+use spiped_proto::{Conn, Entropy, Role, Side};
+
+use super::end::End;
+use super::{Context, EndReason, Relay, Shared, context};
+use crate::connector::{Connector, Progress};
+use crate::transport::Transport;
+
+/// How far the way to the target is.
+pub(super) enum Way {
+    /// Not begun yet, or done with.
+    None,
+    /// For a place among the connections of `-n`, up to this time.
+    Waiting(Option<Instant>),
+    Connecting(Box<Connector>),
+}
+
+impl Relay {
+    /// Lets one that waits for a place have it; false if it is over already. Its next turn begins to
+    /// connect to the target.
+    pub(crate) fn take_place(&mut self, shared: &Shared, now: Instant) -> bool {
+        let waits = self.closing.is_none();
+        if waits {
+            self.connect(shared, now);
+        }
+        waits
+    }
+
+    pub(super) fn connect(&mut self, shared: &Shared, now: Instant) {
+        self.way = Way::Connecting(Box::new(Connector::new(shared.route.clone(), now)));
+    }
+
+    /// The peer has proved that it holds the key: now it may be connected to the target, unless there
+    /// are as many such connections as there may be.
+    pub(super) fn ask_for_place(&mut self, ctx: &Context<'_>) {
+        if ctx.place_free {
+            self.connect(ctx.shared, ctx.now);
+        } else {
+            let limit = ctx.shared.route.timeout;
+            self.way = Way::Waiting(limit.and_then(|limit| ctx.now.checked_add(limit)));
+        }
+    }
+
+    pub(super) fn shake_hands(&mut self, ctx: &Context<'_>) -> io::Result<()> {
+        let entropy = Entropy::draw(|bytes| getrandom::fill(bytes).map_err(io::Error::other))?;
+        self.conn = Some(Conn::new(&ctx.shared.proto, entropy, ctx.now));
+        Ok(())
+    }
+
+    /// Goes on towards the target.
+    pub(super) fn advance(&mut self, ctx: &mut Context<'_>) {
+        let connector = match &mut self.way {
+            Way::None => return,
+            Way::Waiting(until) => {
+                if until.is_some_and(|until| until <= ctx.now) {
+                    self.close(EndReason::NoPlace, ctx);
+                }
+                return;
+            }
+            Way::Connecting(connector) => connector,
+        };
+        let (target_side, token) = match ctx.shared.proto.role {
+            Role::Encrypt => (Side::Encrypted, ctx.token(Side::Encrypted)),
+            Role::Decrypt => (Side::Plain, ctx.token(Side::Plain)),
+        };
+        match connector.advance(ctx.now, ctx.registry, token) {
+            Progress::Pending => {}
+            Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
+            Progress::Connected(transport, endpoint) => {
+                self.way = Way::None;
+                self.target = Some(endpoint);
+                if let Err(error) = self.adopt(transport, target_side, ctx) {
+                    self.close(EndReason::System(error), ctx);
+                }
+            }
+        }
+    }
+
+    /// The target is connected; the encrypting side can shake hands with it now.
+    fn adopt(&mut self, transport: Transport, side: Side, ctx: &Context<'_>) -> io::Result<()> {
+        transport.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
+        *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
+        if let (Some(plain), Some(encrypted)) = (&mut self.plain, &self.encrypted) {
+            plain.limit_reads(context::most_read_for(encrypted.most_written()));
+        }
+        if self.conn.is_none() {
+            self.shake_hands(ctx)?;
+        }
+        Ok(())
+    }
+}
