@@ -18,7 +18,7 @@ use crate::addr::Endpoint;
 use crate::bind::bind_socket;
 use crate::limits::is_shortage;
 use crate::transport::dial::{Dial, Hurdle, Opening};
-use crate::transport::{self, Transport};
+use crate::transport::{Stream, Transport};
 
 /// Time between the starts of two attempts (RFC 8305, section 8: Connection Attempt Delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -87,7 +87,7 @@ pub(crate) enum Progress {
 pub(crate) struct Connector {
     route: Route,
     next: usize,
-    attempts: Vec<(usize, Socket)>,
+    attempts: Vec<(usize, Stream)>,
     next_start: Instant,
     deadline: Option<Instant>,
     last_error: Option<(usize, io::Error)>,
@@ -121,18 +121,18 @@ impl Connector {
         if self.dial.is_some() {
             return self.go_on_dialling(now, registry, token);
         }
-        if let Some((index, socket)) = self.take_connected() {
-            return self.win(now, index, socket, registry, token);
+        if let Some((index, stream)) = self.take_connected() {
+            return self.win(now, index, stream, registry, token);
         }
         while self.next < self.route.targets.len()
             && (self.attempts.is_empty() || self.next_start <= now)
         {
             let index = self.next;
             let endpoint = &self.route.targets[index];
-            match start(endpoint, &self.route.bind, registry, token) {
-                Ok((socket, true)) => return self.win(now, index, socket, registry, token),
-                Ok((socket, false)) => {
-                    self.attempts.push((index, socket));
+            match start(endpoint, &self.route, registry, token) {
+                Ok((stream, true)) => return self.win(now, index, stream, registry, token),
+                Ok((stream, false)) => {
+                    self.attempts.push((index, stream));
                     self.next_start = now + ATTEMPT_DELAY;
                 }
                 Err(error) if is_pause(&error) => {
@@ -177,17 +177,17 @@ impl Connector {
         &mut self,
         now: Instant,
         index: usize,
-        socket: Socket,
+        stream: Stream,
         registry: &Registry,
         token: Token,
     ) -> Progress {
         self.attempts = Vec::new();
         let endpoint = self.route.targets[index].clone();
         if self.route.opening.is_none() {
-            return Progress::Connected(Transport::new(socket, &endpoint), endpoint);
+            return Progress::Connected(Transport::Socket(stream), endpoint);
         }
         let opening = self.route.opening.clone();
-        match Dial::new(opening, socket, &endpoint, self.destination) {
+        match Dial::new(opening, stream, self.destination) {
             Ok(dial) => self.dial = Some((Box::new(dial), endpoint)),
             Err(reason) => {
                 let error = ConnectError::NotOpened(endpoint, Hurdle::Upgrade, Some(reason));
@@ -241,10 +241,10 @@ impl Connector {
     }
 
     /// The first attempt that has succeeded; those that have failed are dropped.
-    fn take_connected(&mut self) -> Option<(usize, Socket)> {
+    fn take_connected(&mut self) -> Option<(usize, Stream)> {
         let mut at = 0;
         while at < self.attempts.len() {
-            match outcome(&self.attempts[at].1) {
+            match self.attempts[at].1.connected() {
                 None => at += 1,
                 Some(Ok(())) => return Some(self.attempts.swap_remove(at)),
                 Some(Err(error)) => {
@@ -264,28 +264,33 @@ fn is_pause(error: &io::Error) -> bool {
     is_shortage(error) || error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Starts one attempt; true if it has succeeded at once, as on one's own host.
+/// Starts one attempt, and registers it under the token; true if it has succeeded at once, as on
+/// one's own host.
 fn start(
     endpoint: &Endpoint,
-    bind: &[Endpoint],
+    route: &Route,
     registry: &Registry,
     token: Token,
-) -> io::Result<(Socket, bool)> {
+) -> io::Result<(Stream, bool)> {
     let address = endpoint.to_sockaddr()?;
     let domain = address.domain();
     let protocol = (domain != Domain::UNIX).then_some(Protocol::TCP);
     let socket = nonblocking_socket(domain, protocol)?;
-    bind_socket(&socket, domain, bind)?;
-    let at_once = match socket.connect(&address) {
-        Ok(()) => true,
-        // On one's own host it may be done already, which then needs no event.
-        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => {
-            outcome(&socket).transpose()?.is_some()
-        }
+    bind_socket(&socket, domain, &route.bind)?;
+    let connecting = match socket.connect(&address) {
+        Ok(()) => false,
+        Err(error) if error.raw_os_error() == Some(nix::libc::EINPROGRESS) => true,
         Err(error) => return Err(error),
     };
-    transport::register(&socket, registry, token)?;
-    Ok((socket, at_once))
+    let mut stream = Stream::new(socket, endpoint);
+    // On one's own host it may be done already, which then needs no event.
+    let at_once = !connecting || stream.connected().transpose()?.is_some();
+    if at_once && route.opening.is_none() {
+        stream.register(registry, token)?;
+    } else {
+        stream.register_for_room(registry, token)?;
+    }
+    Ok((stream, at_once))
 }
 
 /// Non-blocking and close-on-exec; the latter is what socket2 does by itself.
@@ -309,17 +314,4 @@ fn nonblocking_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<
     let socket = Socket::new(domain, Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
-}
-
-/// How an attempt under way has ended, if it has.
-fn outcome(socket: &Socket) -> Option<io::Result<()>> {
-    // POSIX: a socket that is not connected has no peer.
-    match socket.peer_addr() {
-        Ok(_) => Some(Ok(())),
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => match socket.take_error() {
-            Ok(None) => None,
-            Ok(Some(error)) | Err(error) => Some(Err(error)),
-        },
-        Err(error) => Some(Err(error)),
-    }
 }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Poll, Waker};
 use slab::Slab;
-use spiped_proto::{Config, Role};
+use spiped_proto::{Config, Pfs, Role};
 
 use crate::addr::Endpoint;
 use crate::connector::Route;
@@ -47,8 +47,9 @@ pub use settings::{Outcome, Purpose, Settings};
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;
 
-/// Turns of strangers in one round of the loop. Each is a message read and a few hashes; the round
-/// is over with the first that proves the key, because that costs as much as all of these.
+/// Turns of strangers in one round of the loop. Each is a message read and a few hashes; where there
+/// is forward secrecy the round is over with the first that proves the key, because that costs as
+/// much as all of these.
 const STRANGERS_PER_ROUND: usize = 64;
 
 /// Lines about connections that ended before they were authenticated: this many at once, and then
@@ -242,8 +243,11 @@ impl EventLoop {
             }
             let due: Vec<usize> = self.timers.due(now).collect();
             due.into_iter().for_each(|slot| self.enqueue(slot));
-            self.pump_queued(now);
+            self.pump_friends(now);
+            let left = self.pump_strangers(STRANGERS_PER_ROUND, now);
             self.accept(now);
+            // Who has just come has its first turn at once, not after another look at all events.
+            self.pump_strangers(left, now);
             if let Some(supervisor) = &mut self.supervisor {
                 supervisor.report(counts(&self.places, self.draining), now);
             }
@@ -285,24 +289,40 @@ impl EventLoop {
         }
     }
 
-    /// One turn for every connection that carries data, then for those that do not yet, but only up
-    /// to the first that computes powers: so data waits for one handshake at most. Who wants another
-    /// turn waits for the next round. Those that are over are removed, after the batch of events has
-    /// been looked at.
-    fn pump_queued(&mut self, now: Instant) {
+    /// One turn for every connection that carries data. Who wants another one waits for the next
+    /// round. Those that are over are removed, after the batch of events has been looked at.
+    fn pump_friends(&mut self, now: Instant) {
         for _ in 0..self.run_queue.len() {
             let Some(slot) = self.run_queue.pop() else { break };
             self.pump(slot, now);
         }
-        for _ in 0..self.handshake_queue.len().min(STRANGERS_PER_ROUND) {
+    }
+
+    /// One turn for those that carry no data yet, but for no more than `most`, and only up to the
+    /// first that computes powers: so data waits for one such handshake at most. Returns for how
+    /// many more there is time in this round.
+    fn pump_strangers(&mut self, most: usize, now: Instant) -> usize {
+        let turns = self.handshake_queue.len().min(most);
+        for _ in 0..turns {
             let Some(slot) = self.handshake_queue.pop() else { break };
-            // On the encrypting side any turn may be one that computes: its first message needs it.
-            // So does TLS.
-            let tls = self.server.as_ref().is_some_and(|server| server.tls.is_some());
-            if self.pump(slot, now) || tls || self.shared.proto.role == Role::Encrypt {
-                break;
+            let proved = self.pump(slot, now);
+            if self.any_turn_may_compute() || proved && self.proof_needs_powers() {
+                return 0;
             }
         }
+        most - turns
+    }
+
+    /// Whether whoever proves that it holds the key makes us compute.
+    fn proof_needs_powers(&self) -> bool {
+        self.shared.proto.pfs != Pfs::Refuse
+    }
+
+    /// Whether any turn of a stranger may be one that computes: those of TLS may, and on the
+    /// encrypting side those that answer a nonce.
+    fn any_turn_may_compute(&self) -> bool {
+        let tls = self.server.as_ref().is_some_and(|server| server.tls.is_some());
+        tls || self.shared.proto.role == Role::Encrypt && self.proof_needs_powers()
     }
 
     /// A turn; true if it has shown that the peer holds the key.

@@ -23,6 +23,12 @@ impl Readiness {
         Self { readable: true, writable: true, broken: false, read_on: true }
     }
 
+    /// A socket that was connected when the kernel was asked to tell of it: what had come by then
+    /// it tells first, so there is nothing to be tried before.
+    pub(crate) fn untold() -> Self {
+        Self { readable: false, writable: true, broken: false, read_on: false }
+    }
+
     /// Takes note of an event.
     pub(crate) fn note(&mut self, event: &Event) {
         let broken = event.is_error() || event.is_write_closed();

@@ -67,7 +67,11 @@ pub(crate) struct Relay {
 impl Relay {
     /// Takes over an accepted connection (or spipe's own end), and begins what its role begins with:
     /// the encrypting side connects to its target, the decrypting side shakes hands.
-    pub(crate) fn new(accepted: Transport, peer: Endpoint, ctx: &Context<'_>) -> io::Result<Self> {
+    pub(crate) fn new(
+        mut accepted: Transport,
+        peer: Endpoint,
+        ctx: &Context<'_>,
+    ) -> io::Result<Self> {
         let role = ctx.shared.proto.role;
         let side = match role {
             Role::Encrypt => Side::Plain,
@@ -175,7 +179,22 @@ impl Relay {
         {
             idle.moved(ctx.now);
         }
+        if pumped != Pumped::Done
+            && let Err(error) = self.watch_for_room(ctx)
+        {
+            self.kill(EndReason::System(error));
+            return Pumped::Done;
+        }
         pumped
+    }
+
+    fn watch_for_room(&mut self, ctx: &Context<'_>) -> io::Result<()> {
+        for side in [Side::Plain, Side::Encrypted] {
+            if let Some(end) = self.end_mut(side) {
+                end.watch_for_room(ctx.registry, ctx.token(side))?;
+            }
+        }
+        Ok(())
     }
 
     fn turn(&mut self, ctx: &mut Context<'_>) -> Pumped {

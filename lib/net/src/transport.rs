@@ -27,8 +27,7 @@ use spiped_ws::MAX_MESSAGE;
 
 use crate::addr::Endpoint;
 use crate::web::WebServer;
-use socket::Stream;
-pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, register, tune_listener};
+pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, Stream, tune_listener};
 use web::Web;
 
 /// The most that [`Transport::headroom`] says.
@@ -73,9 +72,21 @@ impl Transport {
         }
     }
 
-    /// Registers for both directions, once: interest is computed from state, never stored.
-    pub(crate) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream().register(registry, token)
+    fn stream_mut(&mut self) -> &mut Stream {
+        match self {
+            Self::Socket(stream) => stream,
+            Self::Web(web) => web.stream_mut(),
+        }
+    }
+
+    /// Has the kernel tell of it from now on.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.stream_mut().register(registry, token)
+    }
+
+    /// After a turn: has the kernel tell when it can be written to again, if it cannot now.
+    pub(crate) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.stream_mut().watch_for_room(registry, token)
     }
 
     /// Sends small packets at once, lets the kernel probe a silent peer unless told not to, and

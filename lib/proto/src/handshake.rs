@@ -49,6 +49,9 @@ pub struct Entropy {
 }
 
 impl Entropy {
+    /// How many bytes [`Self::draw`] takes, in all.
+    pub const LEN: usize = NONCE_LEN + EXPONENT_LEN;
+
     /// Draws the nonce and the secret exponent, each by one call of `fill`.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
+use mio::{Registry, Token};
 
 use crate::transport::Transport;
 use spiped_proto::wire::PACKET_DATA_LEN;
@@ -52,6 +53,11 @@ impl End {
     /// Takes note of what the kernel says.
     pub(super) fn note(&mut self, event: &Event) {
         self.transport.note(event);
+    }
+
+    /// After a turn: has the kernel tell when it can be written to again, if it cannot now.
+    pub(super) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.transport.watch_for_room(registry, token)
     }
 
     /// Whether there may be something to read, the end or an error included.
@@ -252,11 +258,12 @@ mod tests {
     use std::os::unix::net::UnixStream;
     use std::time::{Duration, Instant};
 
-    use mio::{Events, Poll, Token};
+    use mio::{Events, Poll};
     use socket2::SockRef;
 
     use super::*;
     use crate::addr::Endpoint;
+    use crate::transport::Stream;
 
     /// A side that is registered with a poll of its own.
     struct Watched {
@@ -265,9 +272,13 @@ mod tests {
     }
 
     impl Watched {
-        fn new(transport: Transport) -> Self {
+        fn new(mut transport: Transport) -> Self {
             let poll = Poll::new().unwrap();
             transport.register(poll.registry(), Token(0)).unwrap();
+            Self::registered(transport, poll)
+        }
+
+        fn registered(transport: Transport, poll: Poll) -> Self {
             Self { end: End::new(transport, 64 << 10), poll }
         }
 
@@ -279,9 +290,7 @@ mod tests {
             while !until(&got, ended) {
                 let left = deadline.saturating_duration_since(Instant::now());
                 assert!(!left.is_zero(), "no event told of the rest, after {got:?}");
-                let mut events = Events::with_capacity(8);
-                self.poll.poll(&mut events, Some(left)).unwrap();
-                events.iter().for_each(|event| self.end.note(event));
+                self.wait(left);
                 let mut buffer = [0; 64];
                 while self.end.readable() && !ended {
                     if let Ok(read) = self.end.read(&mut buffer) {
@@ -292,15 +301,26 @@ mod tests {
             }
             (got, ended)
         }
+
+        fn wait(&mut self, limit: Duration) {
+            let mut events = Events::with_capacity(8);
+            self.poll.poll(&mut events, Some(limit)).unwrap();
+            events.iter().for_each(|event| self.end.note(event));
+        }
     }
 
     fn tcp() -> (TcpStream, Watched) {
+        let (peer, stream) = streams();
+        (peer, Watched::new(Transport::Socket(stream)))
+    }
+
+    fn streams() -> (TcpStream, Stream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let peer = TcpStream::connect(address).unwrap();
         let (ours, _) = listener.accept().unwrap();
         ours.set_nonblocking(true).unwrap();
-        (peer, Watched::new(Transport::new(ours.into(), &Endpoint::Tcp(address))))
+        (peer, Stream::new(ours.into(), &Endpoint::Tcp(address)))
     }
 
     #[test]
@@ -341,7 +361,9 @@ mod tests {
 
     #[test]
     fn an_end_whose_event_was_spent_on_the_connection_attempt_is_seen() {
-        let (mut peer, Watched { mut end, mut poll }) = tcp();
+        let ((mut peer, mut stream), poll) = (streams(), Poll::new().unwrap());
+        stream.register_for_room(poll.registry(), Token(0)).unwrap();
+        let Watched { mut end, mut poll } = Watched::registered(Transport::Socket(stream), poll);
         peer.write_all(b"bye").unwrap();
         drop(peer);
         // Nobody takes note of the events.
@@ -361,6 +383,8 @@ mod tests {
         let (mut peer, ours) = UnixStream::pair().unwrap();
         let mut side = Watched::new(Transport::from_pair(ours.into()).unwrap());
         peer.write_all(b"abc").unwrap();
+        assert!(!side.end.readable(), "nothing has been told yet");
+        side.wait(Duration::from_secs(10));
         assert_eq!(side.end.read(&mut [0; 64]).unwrap(), 3);
         assert!(side.end.readable(), "a short read says nothing here");
         drop(peer);

@@ -4,10 +4,10 @@
 //! begins when there is somebody to shake hands with. Refuses to know how an attempt is made
 //! (`connector.rs`). Part of `relay.rs`.
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Instant;
 
-use spiped_proto::{Conn, Entropy, Role, Side};
+use spiped_proto::{Conn, Entropy, Role, Secret, Side};
 
 use super::end::End;
 use super::{Context, EndReason, Relay, Shared, context};
@@ -50,7 +50,11 @@ impl Relay {
     }
 
     pub(super) fn shake_hands(&mut self, ctx: &Context<'_>) -> io::Result<()> {
-        let entropy = Entropy::draw(|bytes| getrandom::fill(bytes).map_err(io::Error::other))?;
+        // One system call for both.
+        let drawn = Secret::<{ Entropy::LEN }>::try_filled(|bytes| getrandom::fill(bytes))
+            .map_err(io::Error::other)?;
+        let mut drawn = drawn.expose().as_slice();
+        let entropy = Entropy::draw(|bytes| drawn.read_exact(bytes))?;
         self.conn = Some(Conn::new(&ctx.shared.proto, entropy, ctx.now));
         Ok(())
     }

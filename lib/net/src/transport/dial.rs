@@ -8,7 +8,6 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::sync::Arc;
 
-use socket2::Socket;
 use spiped_ws::upgrade::{Head, MAX_HEAD, Offer};
 use spiped_ws::{Role, Session};
 use zeroize::Zeroizing;
@@ -18,7 +17,6 @@ use super::link::Link;
 use super::socket::Stream;
 use super::tls::Tls;
 use super::web::Web;
-use crate::addr::Endpoint;
 use crate::proxy::{Negotiation, Via};
 use crate::web::WebClient;
 
@@ -92,15 +90,13 @@ impl fmt::Debug for Step {
 type Reason = String;
 
 impl Dial {
-    /// Begins to open a stream on a socket that is connected to `endpoint`. Behind a proxy it goes
-    /// to the destination of this number.
+    /// Begins to open a stream on a socket that is connected. Behind a proxy it goes to the
+    /// destination of this number.
     pub(crate) fn new(
         opening: Opening,
-        socket: Socket,
-        endpoint: &Endpoint,
+        stream: Stream,
         destination: usize,
     ) -> Result<Self, Reason> {
-        let stream = Stream::new(socket, endpoint);
         stream.hurry(); // the end of TLS's handshake must not hold up the request behind it
         let mut dial = Self { opening, out: Zeroizing::default(), step: Step::Over };
         if let Some(via) = &dial.opening.via {

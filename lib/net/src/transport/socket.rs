@@ -24,6 +24,31 @@ pub(crate) struct Stream {
     socket: Socket,
     kind: Kind,
     ready: Readiness,
+    told: Told,
+}
+
+/// What the kernel tells of a socket by events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// What has come, and failures.
+    Data,
+    /// Room to write, too. Who asks for that is told so at once, as good as always for nothing, so
+    /// it is asked for when there was none: most connections never are.
+    DataAndRoom,
+}
+
+impl Told {
+    /// Edge-triggered, as all that mio does.
+    fn interest(self) -> Interest {
+        let data = Interest::READABLE;
+        // Where there is such a thing, of urgent data: reads stop at it.
+        #[cfg(target_os = "linux")]
+        let data = data | Interest::PRIORITY;
+        match self {
+            Self::Data => data,
+            Self::DataAndRoom => data | Interest::WRITABLE,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,22 +59,71 @@ enum Kind {
 }
 
 impl Stream {
-    pub(super) fn new(socket: Socket, peer: &Endpoint) -> Self {
+    pub(crate) fn new(socket: Socket, peer: &Endpoint) -> Self {
         let kind = match peer {
             Endpoint::Tcp(_) => Kind::Tcp,
             Endpoint::Unix(_) => Kind::Unix,
         };
-        Self { socket, kind, ready: Readiness::fresh() }
+        Self { socket, kind, ready: Readiness::fresh(), told: Told::Data }
     }
 
     pub(super) fn from_pair(end: OwnedFd) -> io::Result<Self> {
         let socket = Socket::from(end);
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, kind: Kind::Unix, ready: Readiness::fresh() })
+        Ok(Self { socket, kind: Kind::Unix, ready: Readiness::fresh(), told: Told::Data })
     }
 
-    pub(super) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
-        register(&self.socket, registry, token)
+    /// Has the kernel tell of what comes over a socket that is connected, and of what has come.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.tell(Told::Data, |socket, interest| registry.register(socket, token, interest))?;
+        self.ready = Readiness::untold();
+        Ok(())
+    }
+
+    /// The same of one that is not connected yet, or is not written to by a relay: of room, too.
+    pub(crate) fn register_for_room(
+        &mut self,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<()> {
+        let register =
+            |socket: &mut SourceFd<'_>, interest| registry.register(socket, token, interest);
+        self.tell(Told::DataAndRoom, register)
+    }
+
+    /// Has the kernel tell of room from now on, if there was none the last time.
+    pub(super) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if self.ready.writable() || self.told == Told::DataAndRoom {
+            return Ok(());
+        }
+        self.tell(Told::DataAndRoom, |socket, interest| {
+            registry.reregister(socket, token, interest)
+        })
+    }
+
+    fn tell(
+        &mut self,
+        told: Told,
+        register: impl FnOnce(&mut SourceFd<'_>, Interest) -> io::Result<()>,
+    ) -> io::Result<()> {
+        register(&mut SourceFd(&self.socket.as_raw_fd()), told.interest())?;
+        self.told = told;
+        Ok(())
+    }
+
+    /// How an attempt to connect has ended, if it has.
+    pub(crate) fn connected(&self) -> Option<io::Result<()>> {
+        // POSIX: a socket that is not connected has no peer.
+        match self.socket.peer_addr() {
+            Ok(_) => Some(Ok(())),
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                match self.socket.take_error() {
+                    Ok(None) => None,
+                    Ok(Some(error)) | Err(error) => Some(Err(error)),
+                }
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// Sends small writes at once; of no consequence if it fails.
@@ -186,15 +260,6 @@ impl Write for Stream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(()) // it keeps nothing
     }
-}
-
-/// Registers a socket for both directions, edge-triggered, and where there is such a thing for urgent
-/// data, at which reads stop.
-pub(crate) fn register(socket: &Socket, registry: &Registry, token: Token) -> io::Result<()> {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    #[cfg(target_os = "linux")]
-    let both = both | Interest::PRIORITY;
-    registry.register(&mut SourceFd(&socket.as_raw_fd()), token, both)
 }
 
 /// Sets the options that every TCP connection has.

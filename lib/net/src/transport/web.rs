@@ -92,6 +92,10 @@ impl Web {
         self.link.stream()
     }
 
+    pub(super) fn stream_mut(&mut self) -> &mut Stream {
+        self.link.stream_mut()
+    }
+
     pub(super) fn note(&mut self, event: &Event) {
         self.link.stream_mut().note(event);
     }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token, Waker};
 
-use super::super::Transport;
 use super::super::dial::{Dial, Opening};
+use super::super::{Stream, Transport};
 use crate::addr::Endpoint;
 use crate::web::{WebClient, WebServer};
 
@@ -111,12 +111,17 @@ impl Loop {
         socket.set_nodelay(true).unwrap();
         let peer = Endpoint::Tcp(socket.peer_addr().unwrap());
         let socket = socket2::Socket::from(socket);
-        super::super::register(&socket, self.poll.registry(), SOCKET).unwrap();
         let mut transport = match side {
-            Side::Accepts(server) => Transport::accept(socket, &peer, &Arc::new(server))?,
+            Side::Accepts(server) => {
+                let mut transport = Transport::accept(socket, &peer, &Arc::new(server))?;
+                transport.register(self.poll.registry(), SOCKET)?;
+                transport
+            }
             Side::Asks(client) => {
                 let opening = Opening { via: None, web: Some(Arc::new(client)) };
-                let mut dial = Dial::new(opening, socket, &peer, 0).map_err(io::Error::other)?;
+                let mut stream = Stream::new(socket, &peer);
+                stream.register_for_room(self.poll.registry(), SOCKET).unwrap();
+                let mut dial = Dial::new(opening, stream, 0).map_err(io::Error::other)?;
                 loop {
                     match dial.advance().map_err(io::Error::other)? {
                         Some(transport) => break transport,
@@ -128,7 +133,10 @@ impl Loop {
         loop {
             match self.turn(&mut transport) {
                 Ok(true) => return Ok(()),
-                Ok(false) => self.wait_for(&mut transport),
+                Ok(false) => {
+                    transport.watch_for_room(self.poll.registry(), SOCKET)?;
+                    self.wait_for(&mut transport);
+                }
                 Err(error) => {
                     self.explain(&mut transport);
                     transport.abort();

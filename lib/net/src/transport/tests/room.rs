@@ -40,9 +40,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(stream: &Stream) -> Self {
+    fn new(stream: &mut Stream) -> Self {
         let poll = Poll::new().unwrap();
-        stream.register(poll.registry(), Token(0)).unwrap();
+        stream.register_for_room(poll.registry(), Token(0)).unwrap();
         Self { poll, events: Events::with_capacity(8) }
     }
 
@@ -64,7 +64,7 @@ fn a_handshake_goes_on_when_the_socket_has_room_again() {
     let mut client = trusting(directory.path()).start().unwrap();
     let (mut theirs, ours, mut same) = sockets();
     let mut web = Web::accept(ours, &server).unwrap();
-    let mut watch = Watch::new(web.stream());
+    let mut watch = Watch::new(web.stream_mut());
 
     // The socket takes nothing when the first flight is due.
     let mut stuffed = stuff(&mut same);
@@ -123,7 +123,7 @@ fn a_close_that_is_stuck_in_tls_has_an_end_and_the_end_of_the_stream_has_none() 
         // Whoever reads at last gets all of it, in its order.
         client.sock.read_exact(&mut vec![0; stuffed]).unwrap();
         client.sock.set_nonblocking(true).unwrap();
-        let (mut said, mut watch) = (Vec::new(), Watch::new(web.stream()));
+        let (mut said, mut watch) = (Vec::new(), Watch::new(web.stream_mut()));
         let expected =
             if half_close { &b"\x82\0\x88\x02\x03\xe8"[..] } else { b"\x88\x02\x03\xe8" };
         until(|| {
@@ -182,7 +182,7 @@ fn what_had_no_room_while_dialling_goes_out_later_even_after_the_answer() {
     let mut same: TcpStream = ours.try_clone().unwrap().into();
     let peer = Endpoint::Tcp(same.peer_addr().unwrap());
     let opening = Opening { via: None, web: Some(Arc::new(web)) };
-    let mut dial = Dial::new(opening, ours, &peer, 0).unwrap();
+    let mut dial = Dial::new(opening, Stream::new(ours, &peer), 0).unwrap();
     let mut server = load(directory.path()).start().unwrap();
 
     // The end of the handshake and the request find no room at first.
@@ -216,7 +216,7 @@ fn what_had_no_room_while_dialling_goes_out_later_even_after_the_answer() {
     tell(&mut server, &mut theirs);
     let mut transport = until(|| dial.advance().unwrap());
     assert!(transport.waiting() > 0, "the rest of the request is still here");
-    let mut watch = Watch::new(transport.stream());
+    let mut watch = Watch::new(transport.stream_mut());
     let mut turn = |transport: &mut Transport| {
         watch.each(|event| transport.note(event));
         transport.advance(Instant::now());
