@@ -12,6 +12,12 @@ use log::Level;
 /// takes that much at once, and never mixed with another process's line.
 pub(super) const LINE_LEN: usize = 4096;
 
+/// Room for a line that is not cut: hardly one needs more.
+const USUAL_LEN: usize = 256;
+
+/// Bytes of `\u{10ffff}`.
+const LONGEST_ESCAPE: usize = 10;
+
 /// Ends a line that was cut.
 const CUT: &str = "...";
 
@@ -57,17 +63,16 @@ pub(super) fn format(style: Style, program: &str, level: Level, text: &Arguments
         Level::Info => 6,
         Level::Debug | Level::Trace => 7,
     };
-    let prefix = match style {
-        Style::Plain => format!("{program}: {word}"),
-        Style::Journal => format!("<{severity}>"),
-        Style::Syslog => {
-            // Facility LOG_USER, as in C spiped.
-            let priority = (1 << 3) | severity;
-            format!("<{priority}>{program}[{}]: {word}", std::process::id())
-        }
-    };
+    let mut line = String::with_capacity(USUAL_LEN);
+    // Facility LOG_USER, as in C spiped.
+    let priority = (1 << 3) | severity;
+    let _ = match style {
+        Style::Plain => write!(line, "{program}: {word}"),
+        Style::Journal => write!(line, "<{severity}>"),
+        Style::Syslog => write!(line, "<{priority}>{program}[{}]: {word}", std::process::id()),
+    }; // a String takes everything
     let end = if style == Style::Syslog { "" } else { "\n" };
-    let mut escaped = Escaped { line: prefix, room: LINE_LEN - end.len() - CUT.len(), cut: false };
+    let mut escaped = Escaped { line, room: LINE_LEN - end.len() - CUT.len(), cut: false };
     // A Display of somebody else's that fails leaves what it wrote so far: still a line.
     let _ = escaped.write_fmt(*text);
     let mut line = escaped.line;
@@ -87,9 +92,14 @@ struct Escaped {
 
 impl Write for Escaped {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        // Nearly all of nearly every line, in one piece.
+        let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if plain && self.line.len() + text.len() + LONGEST_ESCAPE <= self.room {
+            self.line.push_str(text);
+            return Ok(());
+        }
         for c in text.chars() {
-            // Longest: \u{10ffff}.
-            if self.line.len() + 10 > self.room {
+            if self.line.len() + LONGEST_ESCAPE > self.room {
                 self.cut = true;
                 return Err(std::fmt::Error);
             }

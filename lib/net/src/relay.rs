@@ -11,6 +11,7 @@ mod context;
 mod end;
 mod idle;
 mod reason;
+mod summary;
 mod way;
 
 use std::io;
@@ -20,7 +21,6 @@ use mio::event::Event as MioEvent;
 use spiped_proto::{Authenticated, Conn, Event, Heard, Input, Role, Side};
 
 use crate::addr::Endpoint;
-use crate::count::Count;
 use crate::event_loop::Purpose;
 use crate::transport::{ACCEPTED_TAKE_AFTER_LISTENER, Transport};
 use closing::Closing;
@@ -28,6 +28,7 @@ pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
 use idle::Idle;
 pub use reason::{Carried, EndReason, FailedHandshake, Ours};
+use summary::Summary;
 use way::Way;
 
 /// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
@@ -219,23 +220,8 @@ impl Relay {
     }
 
     /// The connection in one line, once it is over.
-    pub(crate) fn summary(&self, now: Instant) -> String {
-        let mut line = format!("connection from {}", self.peer);
-        if let Some(claim) = &self.claim {
-            line += &format!(" (for {claim}, as it says)");
-        }
-        if let Some(target) = &self.target {
-            line += &format!(" to {target}");
-        }
-        if let Some(authenticated) = self.authenticated {
-            let (encrypted, decrypted) = self.conn.as_ref().map_or((0, 0), Conn::bytes);
-            let with = if authenticated.forward_secrecy { "with" } else { "without" };
-            let [encrypted, decrypted] = [encrypted, decrypted].map(|n| Count(n, "byte"));
-            line +=
-                &format!(", {with} forward secrecy, {encrypted} encrypted, {decrypted} decrypted");
-        }
-        let lasted = now.saturating_duration_since(self.started);
-        line + &format!(", {:.3} s: {}", lasted.as_secs_f64(), self.reason())
+    pub(crate) fn summary(&self, now: Instant) -> Summary<'_> {
+        Summary { relay: self, now }
     }
 
     /// Why the connection ended; of use only when it has.
