@@ -281,9 +281,15 @@ impl Relay {
             if limit == 0 {
                 return false;
             }
+            let awaits_message = !self.is_authenticated();
             let Some(end) = self.end_mut(from) else { return false };
-            let inbox = &mut ctx.scratch.inbox[..limit];
-            let (read, input) = match end.read(inbox) {
+            let inbox = &mut ctx.scratch.inbox;
+            let result = if awaits_message {
+                end.read_message(&mut inbox[..=limit])
+            } else {
+                end.read(&mut inbox[..limit])
+            };
+            let (read, input) = match result {
                 Ok(0) => (0, Input::End),
                 Ok(read) => (read, Input::Data(&inbox[..read])),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -309,7 +315,7 @@ impl Relay {
             // Just authenticated: connect to the target in this turn, not in the next.
             self.advance(ctx);
         }
-        true
+        self.read_limit(from) > 0
     }
 
     /// How much may be read from a side now; 0 unless there is something to read and the way ahead

@@ -35,6 +35,8 @@ pub(super) struct End {
     read_size: u32,
     most_read: u32,
     writing: Writing,
+    /// What [`Self::read_message`] came upon behind the message.
+    ahead: Option<u8>,
 }
 
 impl End {
@@ -47,6 +49,7 @@ impl End {
             written: 0,
             read_size: FIRST_READ as u32,
             writing: Writing::Open,
+            ahead: None,
         }
     }
 
@@ -62,7 +65,7 @@ impl End {
 
     /// Whether there may be something to read, the end or an error included.
     pub(super) fn readable(&self) -> bool {
-        self.transport.readable()
+        self.ahead.is_some() || self.transport.readable()
     }
 
     /// Does what the carrier has to do by itself.
@@ -75,8 +78,26 @@ impl End {
         self.transport.poll_timeout()
     }
 
+    /// Reads once, of a message of which all but the last byte of `into` is still to come.
+    ///
+    /// The last byte is none of the message's, and kept for the next read. It shows whether the
+    /// message was all that there was: a read that is full tells nothing, and another one would be
+    /// needed, as good as always for nothing, since peers who shake hands take turns.
+    pub(super) fn read_message(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.read(into)?;
+        if read < into.len() {
+            return Ok(read);
+        }
+        self.ahead = into.last().copied();
+        Ok(read - 1)
+    }
+
     /// Reads once; at the end of the stream 0.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let (Some(ahead), Some(first)) = (self.ahead.take(), into.first_mut()) {
+            *first = ahead;
+            return Ok(1);
+        }
         let result = self.transport.read(into);
         if let Err(error) = &result
             && error.kind() != io::ErrorKind::WouldBlock
@@ -331,6 +352,30 @@ mod tests {
             let (got, _) = side.read_until(|got, _| got.len() >= 10);
             assert_eq!(got, [round; 10]);
         }
+    }
+
+    #[test]
+    fn what_was_read_ahead_comes_first_and_in_order() {
+        let (mut peer, mut side) = tcp();
+        peer.write_all(b"abcd").unwrap();
+        let mut buffer = [0; 64];
+        side.wait(Duration::from_secs(10));
+        assert_eq!(side.end.read_message(&mut buffer[..4]).unwrap(), 3);
+        assert_eq!(&buffer[..3], b"abc");
+        assert!(side.end.readable());
+        peer.write_all(b"ef").unwrap();
+        assert_eq!(side.read_until(|got, _| got.len() >= 3).0, b"def");
+    }
+
+    #[test]
+    fn a_message_that_was_all_there_was_leaves_nothing_to_be_tried() {
+        let (mut peer, mut side) = tcp();
+        peer.write_all(b"abc").unwrap();
+        side.wait(Duration::from_secs(10));
+        assert_eq!(side.end.read_message(&mut [0; 4]).unwrap(), 3);
+        assert_eq!(side.end.readable(), !cfg!(target_os = "linux"));
+        drop(peer);
+        assert_eq!(side.read_until(|_, ended| ended), (Vec::new(), true));
     }
 
     #[test]
