@@ -1,8 +1,8 @@
 //! The one loop of the process: the only `poll()`, and the slab of connections.
 //!
-//! Owns the order of a turn: take note of what the kernel says, give every connection concerned one
-//! turn, bury those that are over, and only then accept new ones (so that no slot is reused while
-//! events for its last owner may still be at hand). Refuses to know what a connection does with its
+//! Owns the order of a round: take note of all that the kernel says, accept new connections (only
+//! now, so that no slot is reused while events for its last owner may still be at hand), then give
+//! every connection concerned one turn, and bury those that are over. Refuses to know what a connection does with its
 //! turn (`relay.rs`), how one comes in (`event_loop/intake.rs`), who counts as what
 //! (`event_loop/places.rs`) and what signals ask for (`event_loop/stopping.rs`).
 
@@ -89,6 +89,8 @@ pub struct EventLoop {
     drain_until: Option<Instant>,
     strangers: RateLimit,
     last: Option<EndReason>,
+    /// A connection has ended in this round, and the stack is to be wiped of what it has left.
+    wipes_stack: bool,
 }
 
 impl EventLoop {
@@ -146,6 +148,7 @@ impl EventLoop {
             drain_until: None,
             strangers: RateLimit::new(STRANGERS_BURST, STRANGERS_INTERVAL),
             last: None,
+            wipes_stack: false,
         })
     }
 
@@ -222,6 +225,9 @@ impl EventLoop {
                 say_suppressed(self.strangers.take_suppressed());
                 return Ok(Outcome::Idle(self.last.take()));
             }
+            // Who is inside goes before who is at the door: while we are behind with what strangers
+            // have sent, nobody is to yield for not having been heard.
+            let behind = self.handshake_queue.len() >= STRANGERS_PER_ROUND;
             let wait = self.wait(Instant::now());
             match self.poll.poll(&mut events, wait) {
                 Ok(()) => {}
@@ -243,11 +249,14 @@ impl EventLoop {
             }
             let due: Vec<usize> = self.timers.due(now).collect();
             due.into_iter().for_each(|slot| self.enqueue(slot));
+            if !behind {
+                self.accept(now);
+            }
             self.pump_friends(now);
-            let left = self.pump_strangers(STRANGERS_PER_ROUND, now);
-            self.accept(now);
-            // Who has just come has its first turn at once, not after another look at all events.
-            self.pump_strangers(left, now);
+            self.pump_strangers(now);
+            if std::mem::take(&mut self.wipes_stack) {
+                spiped_proto::wipe_stack();
+            }
             if let Some(supervisor) = &mut self.supervisor {
                 supervisor.report(counts(&self.places, self.draining), now);
             }
@@ -298,19 +307,16 @@ impl EventLoop {
         }
     }
 
-    /// One turn for those that carry no data yet, but for no more than `most`, and only up to the
-    /// first that computes powers: so data waits for one such handshake at most. Returns for how
-    /// many more there is time in this round.
-    fn pump_strangers(&mut self, most: usize, now: Instant) -> usize {
-        let turns = self.handshake_queue.len().min(most);
-        for _ in 0..turns {
+    /// One turn for those that carry no data yet, but only up to the first that computes powers: so
+    /// data waits for one such handshake at most.
+    fn pump_strangers(&mut self, now: Instant) {
+        for _ in 0..self.handshake_queue.len().min(STRANGERS_PER_ROUND) {
             let Some(slot) = self.handshake_queue.pop() else { break };
             let proved = self.pump(slot, now);
             if self.any_turn_may_compute() || proved && self.proof_needs_powers() {
-                return 0;
+                break;
             }
         }
-        most - turns
     }
 
     /// Whether whoever proves that it holds the key makes us compute.
@@ -364,7 +370,7 @@ impl EventLoop {
             log::info!("{}", relay.summary(now));
         }
         self.last = Some(relay.into_reason());
-        spiped_proto::wipe_stack();
+        self.wipes_stack = true;
         while let Some(next) = self.places.call_next() {
             if self.slots[next].relay.take_place(&self.shared, now) {
                 self.places.take_seat(next);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::crypt::dh::{self, ONE, PeerPublic};
 use crate::crypt::packet::{Opener, Sealer};
 use crate::crypt::{HandshakeKeys, Nonces, SessionKeys, SharedKey, tags_match};
-use crate::secret::{Secret, with_wiped_stack};
+use crate::secret::{DEEP, SHALLOW, Secret, with_wiped_stack};
 use crate::wire::{EXPONENT_LEN, MAC_LEN, NONCE_LEN, PUBLIC_LEN, PUBLIC_MESSAGE_LEN};
 
 /// Which end of the encrypted pipe we are.
@@ -179,7 +179,8 @@ impl Handshake {
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<Progress, HandshakeError> {
-        with_wiped_stack(|| match self {
+        let computes_powers = self.setup().pfs != Pfs::Refuse;
+        let step = || match self {
             Self::AwaitNonce(state) => {
                 let nonce = message.first_chunk().expect("awaited_len() is NONCE_LEN");
                 Ok(Progress::Waiting(Self::AwaitPublic(state.handle(nonce, out))))
@@ -188,7 +189,19 @@ impl Handshake {
                 let message = message.first_chunk().expect("awaited_len() is PUBLIC_MESSAGE_LEN");
                 state.handle(message, out).map(Progress::Done)
             }
-        })
+        };
+        if computes_powers {
+            with_wiped_stack::<DEEP, _>(step)
+        } else {
+            with_wiped_stack::<SHALLOW, _>(step)
+        }
+    }
+
+    fn setup(&self) -> &Setup {
+        match self {
+            Self::AwaitNonce(state) => &state.setup,
+            Self::AwaitPublic(state) => &state.setup,
+        }
     }
 }
 

@@ -8,18 +8,13 @@ use std::io;
 use std::time::Instant;
 
 use super::crowd::Origin;
-use super::{EventLoop, STRANGERS_PER_ROUND, Slot};
+use super::{EventLoop, Slot};
 use crate::addr::Endpoint;
 use crate::relay::{Context, EndReason, Relay};
 use crate::transport::Transport;
 
 impl EventLoop {
     pub(super) fn accept(&mut self, now: Instant) {
-        // Who is inside goes before who is at the door: while we are behind with what strangers have
-        // sent, nobody is to yield for not having been heard.
-        if self.handshake_queue.len() >= STRANGERS_PER_ROUND {
-            return;
-        }
         self.places.advance(now);
         while let Some((socket, peer)) = self.gate.next(&self.places, now) {
             let transport = match &self.server {
