@@ -78,7 +78,7 @@ fn destinations_are_what_proxies_understand() {
         ("/run/x", "a UNIX socket"),
         ("ws+unix:///x", "a UNIX socket"),
         ("h:no such service", "unknown service"),
-        ("h HTTP/1.1\r\nX: y:80", "is no name for a proxy"),
+        ("h\r\nX: y:80", "is no name for a proxy"),
         ("h,i:80", "is no name for a proxy"),
         (&long, "is no name for a proxy"),
     ];
