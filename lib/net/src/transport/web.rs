@@ -1,13 +1,15 @@
 //! A WebSocket as a byte stream.
 //!
-//! Owns what a stream becomes on a WebSocket: a message for each write, answers to what the peer
-//! asks, and Pings of our own. What RFC 6455 permits at which place is `spiped_ws`'s. Payload is
-//! masked and unmasked in the caller's buffers and not kept here: the rest of a message that the
-//! system did not take waits with the caller. Part of `transport.rs`; read on in `web/outbox.rs`
-//! (what goes out), `web/ending.rs` (how it ends), `accept.rs`, `pings.rs`, `link.rs`.
+//! Owns what a stream becomes on a WebSocket: a message for each write, and answers to what the
+//! peer asks. What RFC 6455 permits at which place is `spiped_ws`'s. Payload is masked and unmasked
+//! in the caller's buffers and not kept here: the rest of a message that the system did not take
+//! waits with the caller. Part of `transport.rs`; read on in `web/upkeep.rs` (what it does by
+//! itself), `web/outbox.rs` (what goes out), `web/ending.rs` (how it ends), `accept.rs`,
+//! `pings.rs`, `link.rs`.
 
 mod ending;
 mod outbox;
+mod upkeep;
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -18,16 +20,12 @@ use spiped_ws::{Code, Cursor, MAX_MESSAGE, Role, Session, Signal};
 
 use super::accept::{Accepting, Granted};
 use super::link::Link;
-use super::pings::{Due, Pings, Stalled};
+use super::pings::Pings;
 use super::socket::Stream;
 use super::tls::Tls;
 use crate::web::WebServer;
 use ending::Ending;
 use outbox::Outbox;
-
-/// Reads in one turn while nobody takes the stream, and their size: there are only control frames.
-const IDLE_READS: usize = 8;
-const IDLE_READ: usize = 2048;
 
 /// Reads in one call that yield nothing of the stream, such as a flood of Pings; then others have
 /// their turns.
@@ -288,72 +286,6 @@ impl Web {
         self.push();
     }
 
-    pub(super) fn advance(&mut self, now: Instant) {
-        self.more = None;
-        if self.accepting.is_some() {
-            // What TLS has to say so far; that it cannot be said is found by reading.
-            let _ = self.link.flush();
-            return;
-        }
-        self.push();
-        if self.ending.is_read() {
-            self.read_on(now);
-        }
-        self.watch(now);
-    }
-
-    /// Reads control frames behind the end of the stream.
-    fn read_on(&mut self, now: Instant) {
-        let mut piece = [0; IDLE_READ];
-        for _ in 0..IDLE_READS {
-            if self.ending.is_over() || !self.link.readable() {
-                return self.push();
-            }
-            match self.link.read(&mut piece) {
-                Ok(0) => self.ending.cut_behind_the_end(),
-                Ok(read) => drop(self.take_in(&mut piece[..read])),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => self.ending.fail(error.kind(), error.to_string()),
-            }
-        }
-        self.more = Some(now);
-        self.push();
-    }
-
-    /// Asks whether the peer is still there, when that is due.
-    fn watch(&mut self, now: Instant) {
-        if self.ending.has_begun() {
-            self.pings = None;
-            return;
-        }
-        let stalled = self.stalled();
-        let Some(pings) = &mut self.pings else { return };
-        match pings.handle_timeout(now, stalled) {
-            Due::Nothing => return,
-            Due::Ping => self.outbox.say(&self.session.ping(self.key())),
-            Due::Pong => self.outbox.say(&self.session.pong(&[], self.key())),
-            Due::Gone => {
-                self.ending.fail(ErrorKind::TimedOut, "two Pings in a row were not answered");
-            }
-        }
-        self.push();
-    }
-
-    fn stalled(&self) -> Stalled {
-        Stalled {
-            sending: !self.is_silent() || !self.link.writable(),
-            receiving: self.ending.is_reading() && self.link.readable(),
-        }
-    }
-
-    pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        if self.accepting.is_some() {
-            return self.more;
-        }
-        let ping = self.pings.as_ref().and_then(|pings| pings.poll_timeout(self.stalled()));
-        [self.more, ping, self.ending.poll_timeout()].into_iter().flatten().min()
-    }
-
     pub(super) fn take_breakage(&mut self) -> Option<ErrorKind> {
         // Behind the peer's Close its connection may end as it likes.
         if self.ending.is_reading() && !self.ending.has_failed() {
@@ -365,33 +297,6 @@ impl Web {
 
     pub(super) fn waiting(&self) -> usize {
         self.link.waiting()
-    }
-
-    pub(super) fn last_words(&self) -> usize {
-        // In the middle of a message there is no place for them.
-        if self.ending.is_explained() && !self.outbox.is_in_message() { self.unheard() } else { 0 }
-    }
-
-    /// Bytes of words that the peer's system has not acknowledged.
-    fn unheard(&self) -> usize {
-        self.outbox.words() + self.link.waiting() + self.stream().unsent()
-    }
-
-    pub(super) fn finish(&mut self, now: Instant, limit: Option<Duration>) -> bool {
-        self.close(Code::Normal);
-        self.ending.reads_no_more();
-        self.more = None;
-        self.push();
-        self.read_on(now);
-        if self.ending.is_over() {
-            return true;
-        }
-        if self.outbox.words() > 0 && self.link.waiting() > 0 {
-            // The end of the stream itself is still here, and has all the time that it wants.
-            self.ending.wait_anew();
-            return false;
-        }
-        self.ending.wait(now, limit, self.unheard())
     }
 
     pub(super) fn take_claim(&mut self) -> Option<Box<str>> {
