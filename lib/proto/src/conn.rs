@@ -2,80 +2,26 @@
 //!
 //! Owns the state of a connection and decides what each input means for it. Refuses to know where
 //! bytes come from, where they go and what time it is: the caller passes all three in. The contract
-//! is in the crate's documentation; a caller that keeps it is `relay.rs` of the system layer.
+//! is in the crate's documentation; a caller that keeps it is `relay.rs` of the system layer. Read
+//! on in `conn/flows.rs`: what the end of one side means.
 
+mod config;
+mod flows;
 mod heard;
 mod reason;
 
-use core::fmt;
 use core::time::Duration;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::crypt::SharedKey;
-use crate::handshake::{Authenticated, Entropy, Established, Handshake, Pfs, Progress, Role};
+use crate::handshake::{Authenticated, Entropy, Established, Handshake, Progress};
 use crate::pipe::{OpenPipe, SealPipe};
+pub use config::Config;
+use flows::Flows;
+pub use flows::Side;
 pub use heard::{Heard, Words};
 pub use reason::CloseReason;
-
-/// The two sides between which a connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// Unencrypted: the local client of `-e`, the target of `-d`, stdin and stdout of `spipe`.
-    Plain,
-    /// Encrypted: the other spiped.
-    Encrypted,
-}
-
-impl Side {
-    /// The side across.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Plain => Self::Encrypted,
-            Self::Encrypted => Self::Plain,
-        }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain => "plain side",
-            Self::Encrypted => "encrypted side",
-        })
-    }
-}
-
-/// How long a handshake may take unless something else is said, as in C spiped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What all connections of a process have in common.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Config {
-    /// Which end of the encrypted pipe we are.
-    pub role: Role,
-    /// What we want of perfect forward secrecy.
-    pub pfs: Pfs,
-    /// The keys that a peer may hold, at least one; the encrypting side speaks with the first.
-    pub keys: Arc<[SharedKey]>,
-    /// How long a handshake may take; `None` for as long as it likes.
-    pub handshake_timeout: Option<Duration>,
-    /// How long bytes that do not fill a packet may wait for more; zero for not at all.
-    pub coalesce: Duration,
-}
-
-impl Config {
-    /// What spiped does unless it is told otherwise: forward secrecy where the peer offers it, 5
-    /// seconds for a handshake, and no byte waits for others. `keys` must not be empty.
-    #[must_use]
-    pub fn new(role: Role, keys: impl Into<Arc<[SharedKey]>>) -> Self {
-        let (pfs, handshake_timeout) = (Pfs::Allow, Some(HANDSHAKE_TIMEOUT));
-        Self { role, pfs, keys: keys.into(), handshake_timeout, coalesce: Duration::ZERO }
-    }
-}
 
 /// Something that has happened on one side.
 #[derive(Clone, Copy, Debug)]
@@ -103,17 +49,6 @@ pub enum Event {
     Closed(CloseReason),
 }
 
-/// How far the stream towards one side is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Open,
-    Ended,
-    /// The side towards which it goes cannot be written to.
-    Undeliverable(ErrorKind),
-    /// The same, but its end has not come: until then it is read and dropped.
-    Dropped(ErrorKind),
-}
-
 /// Both pipes of an open connection.
 #[derive(Debug)]
 struct Pipes {
@@ -139,8 +74,7 @@ pub struct Conn {
     /// When the handshake has to be complete.
     deadline: Option<Instant>,
     coalesce: Duration,
-    towards_plain: Flow,
-    towards_encrypted: Flow,
+    flows: Flows,
     /// Bytes the core itself wants to say to the peer.
     transmit: Vec<u8>,
     events: Vec<Event>,
@@ -159,8 +93,7 @@ impl Conn {
             state: State::Handshake { handshake, received: Vec::new() },
             deadline: config.handshake_timeout.and_then(|limit| now.checked_add(limit)),
             coalesce: config.coalesce,
-            towards_plain: Flow::Open,
-            towards_encrypted: Flow::Open,
+            flows: Flows::new(),
             transmit,
             events: Vec::new(),
             counted: (0, 0),
@@ -178,14 +111,9 @@ impl Conn {
                 handshake.awaited_len() - received.len()
             }
             (State::Handshake { .. }, Side::Plain) | (State::Closed(_), _) => 0,
-            (State::Open(_), _) if self.is_read(side) => usize::MAX,
+            (State::Open(_), _) if self.flows.is_read(side) => usize::MAX,
             (State::Open(_), _) => 0,
         }
-    }
-
-    /// Whether the stream that comes from `side` may still say something, be it only its end.
-    fn is_read(&self, side: Side) -> bool {
-        matches!(self.flow(side.other()), Flow::Open | Flow::Dropped(_))
     }
 
     /// Whether nothing will be read from `side` any more although the connection is open: its
@@ -193,7 +121,7 @@ impl Conn {
     /// to be passed in as [`Input::WriteFailed`].
     #[must_use]
     pub fn has_stopped_reading(&self, side: Side) -> bool {
-        matches!(self.state, State::Open(_)) && !self.is_read(side)
+        matches!(self.state, State::Open(_)) && !self.flows.is_read(side)
     }
 
     /// Takes what has happened on `side`; appends what is now to be written to the *other* side to
@@ -211,7 +139,7 @@ impl Conn {
             // The peer cannot be told that nobody wants it. Were it left unread, its program would
             // wait for ever, and so would we for that program's end, if it is as deaf as ours.
             (State::Open(_), Side::Encrypted, Input::Data(_))
-                if matches!(self.towards_plain, Flow::Dropped(_)) => {}
+                if self.flows.is_dropped(Side::Plain) => {}
             (State::Open(pipes), Side::Encrypted, Input::Data(data)) => {
                 if let Err(error) = pipes.open.push(data, out) {
                     let number = pipes.open.next_packet();
@@ -225,14 +153,9 @@ impl Conn {
                 self.end(side);
             }
             (State::Open(_), _, Input::WriteFailed(kind)) => {
-                // Its own direction only: what the side has sent before may still be there to read.
-                self.finish_flow(
-                    side,
-                    match side {
-                        Side::Plain if self.towards_plain == Flow::Open => Flow::Dropped(kind),
-                        _ => Flow::Undeliverable(kind),
-                    },
-                );
+                if let Some(reason) = self.flows.write_failed(side, kind) {
+                    self.close(reason);
+                }
             }
             (
                 State::Handshake { .. },
@@ -345,52 +268,13 @@ impl Conn {
 
     /// The stream that comes from `side` has ended.
     fn end(&mut self, side: Side) {
-        // Where a write has met a reset, the system may report the end of the stream to the reader
-        // because the error is used up. A broken pipe is another matter: there the end had come
-        // first.
-        if let Flow::Undeliverable(kind) | Flow::Dropped(kind) = self.flow(side)
-            && kind != ErrorKind::BrokenPipe
-        {
-            return self.close(CloseReason::ReadFailed(side, kind));
-        }
-        if let Flow::Dropped(kind) = self.flow(side.other()) {
-            return self.finish_flow(side.other(), Flow::Undeliverable(kind));
-        }
-        if let State::Open(pipes) = &self.state
-            && side == Side::Encrypted
-            && pipes.open.partial_len() > 0
-        {
+        let State::Open(pipes) = &mut self.state else { return };
+        let cut = (side == Side::Encrypted && pipes.open.partial_len() > 0).then(|| {
             let (number, received) = (pipes.open.next_packet(), pipes.open.partial_len());
-            return self.close(CloseReason::CutInPacket { number, received });
-        }
-        if self.flow(side.other()) == Flow::Open {
-            self.events.push(Event::EndOfStream(side.other()));
-            self.finish_flow(side.other(), Flow::Ended);
-        }
-    }
-
-    /// The stream towards `side` is over; when both are, so is the connection.
-    fn finish_flow(&mut self, side: Side, how: Flow) {
-        match side {
-            Side::Plain => self.towards_plain = how,
-            Side::Encrypted => self.towards_encrypted = how,
-        }
-        let undeliverable =
-            [Side::Plain, Side::Encrypted].into_iter().find_map(|side| match self.flow(side) {
-                Flow::Undeliverable(kind) | Flow::Dropped(kind) => Some((side, kind)),
-                Flow::Open | Flow::Ended => None,
-            });
-        if self.towards_plain != Flow::Open && self.towards_encrypted != Flow::Open {
-            self.close(undeliverable.map_or(CloseReason::Finished, |(side, kind)| {
-                CloseReason::WriteFailed(side, kind)
-            }));
-        }
-    }
-
-    fn flow(&self, side: Side) -> Flow {
-        match side {
-            Side::Plain => self.towards_plain,
-            Side::Encrypted => self.towards_encrypted,
+            CloseReason::CutInPacket { number, received }
+        });
+        if let Some(reason) = self.flows.end(side, cut, &mut self.events) {
+            self.close(reason);
         }
     }
 
