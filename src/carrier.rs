@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use spiped_net::addr::{Address, Security, WebUrl};
+use spiped_net::explain::unreadable;
 use spiped_net::tls::{TlsClient, TlsServer};
 use spiped_net::web::{Carrier, WebClient, WebServer};
 use spiped_ws::upgrade;
@@ -89,11 +90,12 @@ fn headers(url: &WebUrl, given: &[Hidden]) -> Result<Vec<Zeroizing<String>>, Str
 /// Every line of the file that is not empty.
 fn read_headers(file: &Path, lines: &mut Vec<Zeroizing<String>>) -> Result<(), String> {
     let whose = format!("--http-header: {}", file.display());
-    let length = fs::metadata(file).map_err(|error| format!("{whose}: {error}"))?.len();
+    let unread = |error| format!("{whose}: {}", unreadable(&error, "a file of header lines"));
+    let length = fs::metadata(file).map_err(unread)?.len();
     if length > MAX_HEADERS {
         return Err(format!("{whose}: it is {length} bytes long; expected a few lines"));
     }
-    let text = fs::read_to_string(file).map_err(|error| format!("{whose}: {error}"))?;
+    let text = fs::read_to_string(file).map_err(unread)?;
     let text = Zeroizing::new(text);
     let before = lines.len();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {

@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use spiped_net::explain::unreadable;
 use spiped_proto::{KeyHasher, Secret, SharedKey};
 
 use crate::blocking;
@@ -150,15 +151,7 @@ fn explain(path: Option<&Path>, error: &io::Error) -> String {
                 "there is no such file; make one key for both ends with: spiped-keygen '{path}'"
             )
         }
-        ErrorKind::PermissionDenied => {
-            let uid = nix::unistd::geteuid();
-            format!(
-                "permission denied for user number {uid}: start as its owner, or let that user read it \
-                 and pass its directories"
-            )
-        }
-        ErrorKind::IsADirectory => "is a directory, expected the key file itself".to_owned(),
-        _ => format!("cannot be read: {error}"),
+        _ => unreadable(error, "the key file itself"),
     }
 }
 

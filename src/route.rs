@@ -5,6 +5,8 @@
 //! `spiped/run.rs` and `spipe/run.rs`.
 
 use std::env;
+use std::fs;
+use std::os::unix::fs::FileTypeExt;
 
 use spiped_net::addr::{Address, Endpoint};
 use spiped_net::bind::{self, BindError};
@@ -18,6 +20,15 @@ use crate::options::WebOptions;
 pub struct Route {
     target: Address,
     through: Option<Through>,
+}
+
+/// When connections are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The only one, at once: `spipe`.
+    Now,
+    /// Whenever somebody comes: `spiped`.
+    Later,
 }
 
 #[derive(Clone, Debug)]
@@ -73,23 +84,37 @@ impl Route {
     }
 
     /// Says whether sockets from the addresses of `-b` can reach those of the first hop: what may
-    /// become possible is a warning only.
+    /// become possible until they are wanted is a warning only.
     ///
     /// # Errors
     ///
-    /// One line with the option, if no connection can ever be made.
-    pub fn check_bind(&self, bind: &[Endpoint], targets: &[Endpoint]) -> Result<(), String> {
+    /// One line with the option, if no connection can be made.
+    pub fn check(
+        &self,
+        bind: &[Endpoint],
+        targets: &[Endpoint],
+        wanted: Wanted,
+    ) -> Result<(), String> {
         let (option, hop) = self.first_hop();
-        match bind::check(bind, targets) {
-            Ok(()) => Ok(()),
-            Err(error @ BindError::Family(..)) if !hop.is_name() => {
-                Err(format!("-b: {error} ({option}); choose one of that family, or leave -b out"))
+        let (problem, advice, lasts) = match (bind::check(bind, targets), no_socket(targets)) {
+            (Err(error @ BindError::Family(..)), _) => (
+                format!("-b: {error} ({option})"),
+                "choose one of that family, or leave -b out",
+                !hop.is_name(),
+            ),
+            (Err(error), _) => {
+                (format!("-b: {error}"), "choose an address of this host, or leave -b out", false)
             }
-            Err(error) => {
-                log::warn!("-b: {error}; connections fail until that changes");
-                Ok(())
+            (Ok(()), Some(problem)) => {
+                (format!("{option}: {problem}"), "expected the path of a UNIX socket", false)
             }
+            (Ok(()), None) => return Ok(()),
+        };
+        if lasts || wanted == Wanted::Now {
+            return Err(format!("{problem}; {advice}"));
         }
+        log::warn!("{problem}; connections fail until that changes");
+        Ok(())
     }
 
     /// The names on the way, whose addresses may change.
@@ -120,6 +145,19 @@ impl Route {
             log::info!("connecting through the proxy {}", through.selected);
         }
     }
+}
+
+/// What is in the place of a UNIX socket, if it is none; the system calls that a refusal. One that
+/// is not there may come.
+fn no_socket(targets: &[Endpoint]) -> Option<String> {
+    let [Endpoint::Unix(path)] = targets else { return None };
+    let found = fs::metadata(path).ok()?.file_type();
+    let what = match found {
+        _ if found.is_socket() => return None,
+        _ if found.is_dir() => "a directory",
+        _ => "no socket",
+    };
+    Some(format!("{:?} is {what}", path.to_string_lossy()))
 }
 
 #[cfg(test)]
@@ -177,14 +215,44 @@ mod tests {
     fn addresses_of_b_are_refused_only_if_they_can_never_do() {
         let bind = [Endpoint::Tcp("127.0.0.1:0".parse().unwrap())];
         let v6 = [Endpoint::Tcp("[::1]:22".parse().unwrap())];
-        let checked = |target| route(target, "none").unwrap().check_bind(&bind, &v6);
-        let error = checked("[::1]:22").unwrap_err();
-        assert!(error.starts_with("-b: no connection from 127.0.0.1:0, an IPv4"), "{error}");
+        let checked = |target, wanted| route(target, "none").unwrap().check(&bind, &v6, wanted);
+        for (target, wanted) in
+            [("[::1]:22", Wanted::Later), ("[::1]:22", Wanted::Now), ("localhost:22", Wanted::Now)]
+        {
+            let error = checked(target, wanted).unwrap_err();
+            assert!(error.starts_with("-b: no connection from 127.0.0.1:0, an IPv4"), "{error}");
+            assert!(error.ends_with("(-t); choose one of that family, or leave -b out"), "{error}");
+        }
         // The name may get other addresses.
-        assert_eq!(checked("localhost:22"), Ok(()));
+        assert_eq!(checked("localhost:22", Wanted::Later), Ok(()));
         let others = [Endpoint::Tcp("192.0.2.1:0".parse().unwrap())];
         let target = [Endpoint::Tcp("127.0.0.1:1".parse().unwrap())];
-        assert_eq!(route("127.0.0.1:1", "none").unwrap().check_bind(&others, &target), Ok(()));
+        let check = |wanted| route("127.0.0.1:1", "none").unwrap().check(&others, &target, wanted);
+        assert_eq!(check(Wanted::Later), Ok(()));
+        let expected = "-b: no connection can be made from 192.0.2.1:0 now: this host has no such \
+                        address; choose an address of this host, or leave -b out";
+        assert_eq!(check(Wanted::Now).unwrap_err(), expected);
+    }
+
+    #[test]
+    fn what_is_no_socket_is_said_to_be_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |path: &std::path::Path, wanted| {
+            let route = route(path.to_str().unwrap(), "none").unwrap();
+            route.check(&[], &[Endpoint::Unix(path.to_owned())], wanted)
+        };
+        let error = check(dir.path(), Wanted::Now).unwrap_err();
+        assert_eq!(
+            error,
+            format!("-t: {:?} is a directory; expected the path of a UNIX socket", dir.path())
+        );
+        assert_eq!(check(dir.path(), Wanted::Later), Ok(()));
+        let file = dir.path().join("file");
+        assert_eq!(check(&file, Wanted::Now), Ok(())); // nothing yet
+        fs::write(&file, "").unwrap();
+        assert!(check(&file, Wanted::Now).unwrap_err().contains("/file\" is no socket; expected"));
+        let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+        assert_eq!(check(&dir.path().join("socket"), Wanted::Now), Ok(()));
     }
 
     #[test]

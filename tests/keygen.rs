@@ -84,9 +84,8 @@ fn a_new_key_is_its_owners_alone_and_works_at_both_ends() {
 #[test]
 fn nothing_is_ever_overwritten() {
     let room = Room::new();
-    for file in ["key", "."] {
-        fails(keygen().arg(room.path(file)), b"", "exists already, and a key is never overwritten");
-    }
+    fails(keygen().arg(room.key()), b"", "exists already, and a key is never overwritten");
+    fails(keygen().arg(room.dir()), b"", "is a directory; choose a name in it");
     assert_eq!(std::fs::read(room.key()).expect("the key"), room.secret());
     let (yaml, _) = wormholes();
     let mut convert = keygen();
@@ -238,7 +237,10 @@ fn what_is_no_key_yaml_is_refused_without_showing_it() {
     }
     let mut convert = keygen();
     convert.arg("--from-yaml").arg(room.path("missing")).arg(room.path("new"));
-    fails(&mut convert, b"", "missing\": cannot be read: No such file");
+    fails(&mut convert, b"", "missing\": there is no such file, expected key.yaml");
+    let mut convert = keygen();
+    convert.arg("--from-yaml").arg(room.dir()).arg(room.path("new"));
+    fails(&mut convert, b"", "is a directory, expected key.yaml of wormhole");
 }
 
 #[test]

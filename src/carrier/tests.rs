@@ -56,7 +56,11 @@ fn headers_that_are_none_are_refused_and_not_shown() {
         ("ws://h", &["A: secret\r\nX: y"], "--http-header: expected one line"),
         ("ws://h", &[&at_file], ", line 2: expected a header"),
         ("ws://h", &[&at_empty], "it is empty; expected lines"),
-        ("ws://h", &["@/no/such/file"], "--http-header: /no/such/file: No such file"),
+        (
+            "ws://h",
+            &["@/no/such/file"],
+            "--http-header: /no/such/file: there is no such file, expected a file of header lines",
+        ),
         ("ws://u:p@h", &["authorization: secret"], "there is an Authorization already"),
     ];
     for (target, headers, reason) in cases {

@@ -32,6 +32,9 @@ impl fmt::Display for CreateError {
                 "{name:?} cannot be written: {error}; and it is left, since it cannot be removed: \
                  {left}"
             ),
+            (_, ErrorKind::IsADirectory) => {
+                write!(f, "{name:?} is a directory; choose a name in it, such as spiped.key")
+            }
             (_, ErrorKind::AlreadyExists) => write!(
                 f,
                 "{name:?} exists already, and a key is never overwritten; choose another name, or \
@@ -39,6 +42,9 @@ impl fmt::Display for CreateError {
             ),
             (_, ErrorKind::NotFound) => {
                 write!(f, "{name:?}: its directory does not exist; make it first")
+            }
+            (_, ErrorKind::NotADirectory) => {
+                write!(f, "{name:?}: a part of its path is no directory; choose another place")
             }
             (_, ErrorKind::PermissionDenied) => write!(
                 f,
@@ -59,7 +65,10 @@ impl fmt::Display for CreateError {
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), CreateError> {
     // create_new is O_EXCL.
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let file = opened.map_err(|error| CreateError::Make(path.to_owned(), error))?;
+    let file = opened.map_err(|error| {
+        let error = if path.is_dir() { ErrorKind::IsADirectory.into() } else { error };
+        CreateError::Make(path.to_owned(), error)
+    })?;
     fill(&file, bytes)
         .and_then(|()| keep_name(path))
         .map_err(|error| CreateError::Write(path.to_owned(), error, fs::remove_file(path).err()))
@@ -122,6 +131,11 @@ mod tests {
         let error = create(&dir.path().join("no/key"), b"x").unwrap_err();
         let error = error.to_string();
         assert!(error.ends_with("/no/key\": its directory does not exist; make it first"));
+        let error = create(dir.path(), b"x").unwrap_err().to_string();
+        assert!(error.ends_with(" is a directory; choose a name in it, such as spiped.key"));
+        fs::write(dir.path().join("file"), "").unwrap();
+        let error = create(&dir.path().join("file/key"), b"x").unwrap_err().to_string();
+        assert!(error.ends_with("a part of its path is no directory; choose another place"));
         let denied = ErrorKind::PermissionDenied.into();
         let error = CreateError::Make("/etc/key".into(), denied).to_string();
         let uid = nix::unistd::geteuid();

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use data_encoding::BASE32_NOPAD;
 use log::{Level, LevelFilter};
+use spiped_net::explain::unreadable;
 use spiped_proto::{Secret, SharedKey};
 
 use super::args::{self, Destination, Task};
@@ -86,7 +87,7 @@ pub fn convert(source: &KeySource) -> Result<Secret<KEY_LEN>, String> {
     };
     let (text, length) = opened
         .and_then(|file| read_yaml(&file))
-        .map_err(|error| format!("{name}: cannot be read: {error}"))?;
+        .map_err(|error| format!("{name}: {}", unreadable(&error, "key.yaml of wormhole")))?;
     let key = yaml::parse(&text.expose()[..length]);
     spiped_proto::wipe_stack();
     key.map_err(|problem| format!("{name}: {problem}"))

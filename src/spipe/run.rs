@@ -21,7 +21,7 @@ use super::check;
 use super::progress::Progress;
 use super::stdio::Stdio;
 use crate::logger::{self, Logger};
-use crate::route::Route;
+use crate::route::{Route, Wanted};
 use crate::sandbox::{self, Needs};
 use crate::{carrier, key, memory};
 
@@ -120,6 +120,7 @@ fn settings(options: &Options) -> Result<(Settings, Route), String> {
         Some(address) => address.resolve().map_err(|error| format!("-b: {error}"))?,
         None => Vec::new(),
     };
+    route.check(&bind, &targets, Wanted::Now)?;
     let settings = Settings {
         role: Role::Encrypt,
         pfs: options.pfs,

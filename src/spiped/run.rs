@@ -29,7 +29,7 @@ use super::pidfile::Pidfile;
 use super::user::UserSpec;
 use crate::logger::{self, Logger};
 use crate::options::Accepts;
-use crate::route::Route;
+use crate::route::{Route, Wanted};
 use crate::sandbox::{self, Needs};
 use crate::{carrier, key, memory};
 
@@ -140,7 +140,8 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
         }
         early => (look_up(&source, &checked)?, early),
     };
-    checked.route.check_bind(&addresses.bind, &addresses.targets).map_err(End::Failed)?;
+    let (bind, targets) = (&addresses.bind, &addresses.targets);
+    checked.route.check(bind, targets, Wanted::Later).map_err(End::Failed)?;
     let listeners = match source {
         Source::Inherited(listeners) => listeners,
         Source::Address(_) => listener::bind_all(&addresses.sources, options.sharing)

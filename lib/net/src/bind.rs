@@ -10,6 +10,7 @@ use std::io;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::addr::Endpoint;
+use crate::explain::unbindable;
 
 /// Why connections cannot be made from the addresses of `-b`.
 #[derive(Debug)]
@@ -30,7 +31,8 @@ impl fmt::Display for BindError {
                 family(target)
             ),
             Self::Refused(ours, error) => {
-                write!(f, "no connection can be made from {ours} now: {error}")
+                let (reason, _) = unbindable(ours, error);
+                write!(f, "no connection can be made from {ours} now: {reason}")
             }
         }
     }
@@ -81,14 +83,14 @@ pub(crate) fn bind_socket(socket: &Socket, domain: Domain, bind: &[Endpoint]) ->
     if bind.is_empty() {
         return Ok(());
     }
-    let addresses = bind.iter().map(Endpoint::to_sockaddr).collect::<io::Result<Vec<_>>>()?;
-    let Some(address) = addresses.iter().find(|address| address.domain() == domain) else {
-        return Err(io::Error::other("the address of -b is of another family"));
+    let Some(ours) = bind.iter().find(|ours| ours.domain() == domain) else {
+        let text = format!("-b {}, {}, is of another family", bind[0], family(&bind[0]));
+        return Err(io::Error::other(text));
     };
     socket.set_reuse_address(true)?;
-    socket.bind(address).map_err(|error| {
-        let text = format!("cannot bind to the address of -b: {error}");
-        io::Error::new(error.kind(), text)
+    socket.bind(&ours.to_sockaddr()?).map_err(|error| {
+        let (reason, _) = unbindable(ours, &error);
+        io::Error::new(error.kind(), format!("not from {ours} (-b): {reason}"))
     })
 }
 

@@ -17,6 +17,7 @@ mod connector;
 mod count;
 pub mod dns;
 mod event_loop;
+pub mod explain;
 pub mod limits;
 pub mod listener;
 pub mod lock;

@@ -105,7 +105,7 @@ fn bind_all_until(
         return Err(unavailable.into_iter().next().unwrap_or(BindError::nothing()));
     }
     for error in unavailable {
-        log::warn!("{error}; going on without it");
+        log::warn!("{}; going on without it", error.reason());
     }
     Ok(listeners)
 }

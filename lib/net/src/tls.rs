@@ -16,6 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ServerConnection;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use crate::explain::unreadable;
+
 /// The only application protocol in which there are upgrades (RFC 7301).
 const HTTP: &[u8] = b"http/1.1";
 
@@ -98,19 +100,23 @@ fn system_authorities() -> RootCertStore {
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Result<Vec<_>, pem::Error> =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    let certificates = certificates.map_err(|error| about(file, describe(error)))?;
+    let certificates = certificates.map_err(|error| about(file, describe(&error, CERTIFICATES)))?;
     if certificates.is_empty() {
-        return Err(about(file, "there is no certificate in it (expected PEM)"));
+        return Err(about(file, format!("there is no certificate in it, expected {CERTIFICATES}")));
     }
     Ok(certificates)
 }
 
+/// What files of certificates and of keys hold, for errors.
+const CERTIFICATES: &str = "PEM: certificates, each after -----BEGIN CERTIFICATE-----";
+const PRIVATE_KEY: &str = "PEM: a key after -----BEGIN PRIVATE KEY-----";
+
 /// What is wrong with a PEM file, without a byte of what is in it: it may be a key.
-fn describe(error: pem::Error) -> String {
+fn describe(error: &pem::Error, expected: &str) -> String {
     match error {
-        pem::Error::Io(error) => error.to_string(),
-        pem::Error::NoItemsFound => "there is no private key in it (expected PEM)".to_owned(),
-        _ => "it is not PEM".to_owned(),
+        pem::Error::Io(error) => unreadable(error, expected),
+        pem::Error::NoItemsFound => format!("there is no private key in it, expected {expected}"),
+        _ => format!("it is damaged, expected {expected}"),
     }
 }
 
@@ -131,8 +137,8 @@ impl TlsServer {
     /// Which file is at fault, and why.
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let chain = read_certificates(certificate)?;
-        let secret =
-            PrivateKeyDer::from_pem_file(key).map_err(|error| about(key, describe(error)))?;
+        let secret = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| about(key, describe(&error, PRIVATE_KEY)))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has the ciphers of both versions")

@@ -10,6 +10,7 @@ use nix::libc;
 
 use super::socket_file::Obstacle;
 use crate::addr::Endpoint;
+use crate::explain::{unbindable, with_advice};
 
 /// Why an address cannot be listened on, in one line.
 #[derive(Debug)]
@@ -38,6 +39,16 @@ impl BindError {
     /// For a list without any address.
     pub(super) fn nothing() -> Self {
         Self { endpoint: None, problem: Problem::NoAddress }
+    }
+
+    /// What is wrong, without what would help.
+    pub(super) fn reason(&self) -> String {
+        match (&self.endpoint, &self.problem) {
+            (Some(endpoint), Problem::System(error)) => {
+                format!("cannot listen on {endpoint}: {}", unbindable(endpoint, error).0)
+            }
+            _ => self.to_string(),
+        }
     }
 
     /// The address, or its whole family, is not one of this machine.
@@ -77,13 +88,13 @@ impl fmt::Display for BindError {
             Some(endpoint) => write!(f, "cannot listen on {endpoint}: ")?,
             None => f.write_str("cannot listen: ")?,
         }
-        match &self.problem {
-            Problem::NoAddress => f.write_str("there is no address to listen on"),
-            Problem::System(error) if self.is_in_use() => {
-                write!(f, "{error}; stop the other program or choose another port")
+        match (&self.endpoint, &self.problem) {
+            (_, Problem::NoAddress) => f.write_str("there is no address to listen on"),
+            (Some(endpoint), Problem::System(error)) => {
+                f.write_str(&with_advice(unbindable(endpoint, error)))
             }
-            Problem::System(error) => error.fmt(f),
-            Problem::File(obstacle) => obstacle.fmt(f),
+            (None, Problem::System(error)) => error.fmt(f),
+            (_, Problem::File(obstacle)) => obstacle.fmt(f),
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum Obstacle {
     Live,
     /// The file was exchanged while we looked: another process starts or stops right now.
     Changing,
+    /// It is a directory, as if somebody had left out the name of the socket.
+    Directory,
     /// It is no socket, so it is none of our business.
     NotASocket,
     /// The system's word on it.
@@ -111,6 +113,9 @@ fn remove_dead(path: &Path, address: &SockAddr) -> Result<(), Obstacle> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         result => result?,
     };
+    if before.is_dir() {
+        return Err(Obstacle::Directory);
+    }
     if !before.file_type().is_socket() {
         return Err(Obstacle::NotASocket);
     }
@@ -155,6 +160,7 @@ impl fmt::Display for Obstacle {
             Self::Live | Self::Changing => {
                 f.write_str("another process has this socket; stop it or choose another path")
             }
+            Self::Directory => f.write_str("this is a directory; choose a path in it, or another"),
             Self::NotASocket => f.write_str(
                 "there is a file that is not a socket; remove it yourself or choose another path",
             ),

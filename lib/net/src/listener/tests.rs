@@ -141,10 +141,16 @@ fn what_is_not_a_socket_is_never_removed() {
     fs::write(&path, "precious").unwrap();
     let link = dir.path().join("link");
     std::os::unix::fs::symlink(dir.path().join("nowhere"), &link).unwrap();
-    for obstacle in [&path, &link, &dir.path().to_owned()] {
+    let cases = [
+        (path.as_path(), "there is a file that is not a socket; remove it yourself or"),
+        (&link, "there is a file that is not a socket; remove it yourself or"),
+        (dir.path(), "this is a directory; choose a path in it, or another"),
+    ];
+    for (obstacle, why) in cases {
         // bind_all: it is not worth a retry either.
         let error = bind_all(&[unix(obstacle)], Sharing::Alone).unwrap_err();
-        assert!(error.to_string().contains("not a socket"), "{error}");
+        let begin = format!("cannot listen on {}: {why}", obstacle.display());
+        assert!(error.to_string().starts_with(&begin), "{error}");
         assert!(!error.is_in_use());
     }
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
