@@ -1,6 +1,6 @@
 //! `spipe --check`: what it says of peers that are as they should be, and of those that are not.
 //!
-//! It owns the one line and the exit status. Next: `progress.rs`.
+//! It owns the one line and the exit status. Next: `check_web.rs`.
 
 mod support;
 

@@ -5,6 +5,8 @@
 //! spipeds; what it protects is encrypted already. Refuses to move bytes: `transport/tls.rs` does.
 //! Next: `web.rs`, whose parts these are.
 
+mod words;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +19,9 @@ use rustls::server::ServerConnection;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::explain::unreadable;
+use words::refused;
+
+pub(crate) use words::describe;
 
 /// The only application protocol in which there are upgrades (RFC 7301).
 const HTTP: &[u8] = b"http/1.1";
@@ -77,9 +82,18 @@ impl TlsClient {
 fn read_authorities(file: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_certificates(file)? {
-        roots.add(certificate).map_err(|error| about(file, error))?;
+        roots.add(certificate).map_err(|error| about(file, unusable(&error)))?;
     }
     Ok(roots)
+}
+
+/// What is wrong with a certificate of our own, or with its key.
+fn unusable(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(why) => format!("the certificate {}", refused(why)),
+        rustls::Error::General(text) => text.clone(),
+        _ => "it cannot be used for TLS".to_owned(),
+    }
 }
 
 /// The system's authorities, or, where it has none, Mozilla's as of the day we were built.
@@ -100,7 +114,7 @@ fn system_authorities() -> RootCertStore {
 fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates: Result<Vec<_>, pem::Error> =
         CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    let certificates = certificates.map_err(|error| about(file, describe(&error, CERTIFICATES)))?;
+    let certificates = certificates.map_err(|error| about(file, no_pem(&error, CERTIFICATES)))?;
     if certificates.is_empty() {
         return Err(about(file, format!("there is no certificate in it, expected {CERTIFICATES}")));
     }
@@ -112,7 +126,7 @@ const CERTIFICATES: &str = "PEM: certificates, each after -----BEGIN CERTIFICATE
 const PRIVATE_KEY: &str = "PEM: a key after -----BEGIN PRIVATE KEY-----";
 
 /// What is wrong with a PEM file, without a byte of what is in it: it may be a key.
-fn describe(error: &pem::Error, expected: &str) -> String {
+fn no_pem(error: &pem::Error, expected: &str) -> String {
     match error {
         pem::Error::Io(error) => unreadable(error, expected),
         pem::Error::NoItemsFound => format!("there is no private key in it, expected {expected}"),
@@ -138,7 +152,7 @@ impl TlsServer {
     pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let chain = read_certificates(certificate)?;
         let secret = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| about(key, describe(&error, PRIVATE_KEY)))?;
+            .map_err(|error| about(key, no_pem(&error, PRIVATE_KEY)))?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring has the ciphers of both versions")
@@ -148,7 +162,7 @@ impl TlsServer {
                 rustls::Error::InconsistentKeys(_) => {
                     about(key, format!("it does not belong to {}", certificate.display()))
                 }
-                other => about(certificate, other),
+                other => about(certificate, unusable(&other)),
             })?;
         config.alpn_protocols = vec![HTTP.to_vec()];
         // Nobody comes back so often that remembering him is worth the bytes.

@@ -63,8 +63,15 @@ fn not_found(reason: String) -> Refusal {
 #[must_use]
 pub fn printable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    let escaped = text.trim().chars().flat_map(char::escape_debug);
-    escaped.take(SHOWN).collect()
+    let mut shown = String::new();
+    for char in text.trim().chars().take(SHOWN) {
+        match char {
+            // These are printable as they are, and no string literal ends with this text.
+            '"' | '\'' | '\\' => shown.push(char),
+            _ => shown.extend(char.escape_debug()),
+        }
+    }
+    shown.chars().take(SHOWN).collect()
 }
 
 /// What a client asked for.
@@ -91,6 +98,9 @@ impl Request {
         let line = || printable(head.split(|byte| *byte == b'\r').next().unwrap_or_default());
         match request.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
+            _ if is_tls_hello(head) => {
+                return Err(not_found("this is TLS, not HTTP (is it ws:// at both ends?)".into()));
+            }
             Ok(httparse::Status::Partial) => return Err(not_found(no_http(&line()))),
             Err(error) => return Err(not_found(format!("{}: {error}", no_http(&line())))),
         }
@@ -157,6 +167,11 @@ pub fn forwarded_for(head: &[u8]) -> Option<String> {
     header(request.headers, "X-Forwarded-For").map(printable)
 }
 
+/// Whether a client of TLS begins so: with a record of its handshake.
+fn is_tls_hello(head: &[u8]) -> bool {
+    matches!(head, [22, 3, 0..=4, ..])
+}
+
 fn no_http(line: &str) -> String {
     format!("this is not HTTP: {line}")
 }
@@ -220,7 +235,8 @@ impl Offer {
             Err(error) => return Err(refuse(format!("{}: {error}", no_http(&line)))),
         }
         if response.code != Some(101) {
-            return Err(refuse(format!("the answer is {line}")));
+            let guess = guess(response.code.unwrap_or_default());
+            return Err(refuse(format!("the answer is {line}{guess}")));
         }
         let headers = &*response.headers;
         if !has_token(headers, "Upgrade", "websocket")
@@ -236,6 +252,24 @@ impl Offer {
             }
         }
         Ok(header(headers, HALF_CLOSE) == Some(b"1"))
+    }
+}
+
+/// What a status other than 101 is likely to mean.
+fn guess(status: u16) -> &'static str {
+    match status {
+        200..=299 => {
+            " (at this path it has something else: is it the one at which it passes WebSockets on?)"
+        }
+        301 | 302 | 303 | 307 | 308 => {
+            " (it points to another URL; if it wants TLS, that begins with wss://)"
+        }
+        400 => " (does it want TLS, and so wss://? or is the path another?)",
+        401 => " (it wants a user and a password)",
+        403 => " (it does not let us in)",
+        404 | 405 | 410 | 426 => " (it takes no WebSocket at this path: is the path right?)",
+        429 | 500..=599 => " (is what the web server passes this on to running?)",
+        _ => "",
     }
 }
 

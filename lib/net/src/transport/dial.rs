@@ -18,6 +18,7 @@ use super::socket::Stream;
 use super::tls::Tls;
 use super::web::Web;
 use crate::proxy::{Negotiation, Via};
+use crate::tls::describe;
 use crate::web::WebClient;
 
 /// Read at once of an answer: most fit.
@@ -133,7 +134,10 @@ impl Dial {
                 Ok(None) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                    return Err("it ended the connection".to_owned());
+                    return Err(format!("it ended the connection{}", self.step.guess()));
+                }
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                    return Err(format!("it reset the connection{}", self.step.guess()));
                 }
                 Err(error) => return Err(error.to_string()),
             }
@@ -190,7 +194,7 @@ impl Dial {
     fn begin_web(&mut self, stream: Stream, web: &WebClient) -> Result<Step, Reason> {
         match &web.tls {
             Some(tls) => {
-                let connection = tls.start().map_err(|error| error.to_string())?;
+                let connection = tls.start().map_err(|error| describe(&error))?;
                 Ok(Step::Tls(Box::new(Tls::new(stream, connection.into()))))
             }
             None => self.ask(Link::Plain(stream), web).map_err(|error| error.to_string()),
@@ -208,6 +212,19 @@ impl Dial {
 }
 
 impl Step {
+    /// Why who is there may have nothing to do with us.
+    fn guess(&self) -> &'static str {
+        match self {
+            Self::Tls(_) => " (does it speak TLS? if not, -t needs ws://, or no URL)",
+            Self::Upgrade(Link::Plain(_), _) => {
+                " (is it a web server, or an spiped -d with -s ws://? if it speaks TLS, -t needs \
+                 wss://)"
+            }
+            Self::Upgrade(Link::Tls(_), _) => " (is it a web server, or an spiped -d?)",
+            Self::Proxy(..) | Self::Over => "",
+        }
+    }
+
     fn stream(&mut self) -> &mut Stream {
         match self {
             Self::Proxy(stream, _) => stream,
@@ -267,7 +284,11 @@ fn read_head(link: &mut Link, head: &mut Head) -> io::Result<Vec<u8>> {
             return Ok(piece[taken..read].to_vec());
         }
         if !may_be_http(head.bytes()) {
-            let text = "it speaks no HTTP (a plain spiped -d? then -t needs no ws://)";
+            let text = if is_tls_alert(head.bytes()) {
+                "it speaks TLS, so -t needs wss://"
+            } else {
+                "it speaks no HTTP (a plain spiped -d? then -t needs no ws://)"
+            };
             return Err(io::Error::new(ErrorKind::InvalidData, text));
         }
     }
@@ -277,4 +298,9 @@ fn read_head(link: &mut Link, head: &mut Head) -> io::Result<Vec<u8>> {
 /// more than we send.
 fn may_be_http(head: &[u8]) -> bool {
     head.iter().zip(b"HTTP/").all(|(byte, expected)| byte == expected)
+}
+
+/// Whether an answer begins as the alert does by which TLS says that it was not spoken to.
+fn is_tls_alert(head: &[u8]) -> bool {
+    head.iter().zip([21, 3]).all(|(byte, expected)| *byte == expected)
 }

@@ -9,6 +9,7 @@ use std::io::{self, IoSlice, Read, Write};
 use rustls::Connection;
 
 use super::socket::Stream;
+use crate::tls::describe;
 
 /// Bytes of the longest record: rustls holds less than one of these between two calls.
 pub(super) const MAX_RECORD: usize = (16 << 10) + 2048 + 5;
@@ -192,38 +193,5 @@ impl Tls {
 
     pub(super) fn abort(self) {
         self.stream.abort();
-    }
-}
-
-/// What rustls says, where its words are for programmers.
-fn describe(fault: &rustls::Error) -> String {
-    match fault {
-        rustls::Error::InvalidMessage(_) => {
-            "TLS: this is not TLS (is it wss:// at both ends?)".to_owned()
-        }
-        rustls::Error::InvalidCertificate(why) => format!("TLS: the certificate {}", refused(why)),
-        _ => format!("TLS: {fault}"),
-    }
-}
-
-/// Why a certificate is not believed, and what helps.
-fn refused(why: &rustls::CertificateError) -> String {
-    use rustls::CertificateError as Why;
-    match why {
-        Why::UnknownIssuer => {
-            "is of an authority that is not known here (--tls-ca names one to believe)".to_owned()
-        }
-        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
-            format!("is for another name than the target's: {why}")
-        }
-        Why::Expired | Why::ExpiredContext { .. } => "has expired".to_owned(),
-        Why::NotValidYet | Why::NotValidYetContext { .. } => {
-            "is not valid yet; is the clock right?".to_owned()
-        }
-        // Known by its name only: the type is of a library beneath rustls.
-        Why::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "is an authority's own (CA:TRUE); a server needs one with CA:FALSE".to_owned()
-        }
-        _ => format!("is refused: {why}"),
     }
 }
