@@ -262,18 +262,30 @@ fn what_cannot_be_reached_is_said() {
 #[test]
 fn being_stopped_is_no_success() {
     use nix::sys::signal::{Signal, kill};
-    let (room, silent) = (Room::new(), Server::holding());
-    let mut command = spipe(Ours, &room, silent.address());
-    let mut child = command
-        .args(["--check", "-o", "inf"])
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("spawn");
-    let log = support::process::Log::read(child.stderr.take().expect("stderr is piped"));
-    // It reacts to signals before it connects.
-    let _held = silent.accept();
-    kill(support::process::pid_of(&child), Signal::SIGTERM).expect("spipe runs");
-    assert_eq!(support::process::wait_for(&mut child).code(), Some(1), "{}", log.text());
+    use std::os::unix::process::ExitStatusExt;
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (room, silent) = (Room::new(), Server::holding());
+        let mut command = spipe(Ours, &room, silent.address());
+        let mut child = command
+            .args(["--check", "-o", "inf"])
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("spawn");
+        let log = support::process::Log::read(child.stderr.take().expect("stderr is piped"));
+        // It reacts to signals before it connects.
+        let _held = silent.accept();
+        kill(support::process::pid_of(&child), signal).expect("spipe runs");
+        let status = support::process::wait_for(&mut child);
+        let said = String::from_utf8(log.all()).expect("UTF-8");
+        match signal {
+            Signal::SIGTERM => assert_eq!(status.code(), Some(1), "{said}"),
+            other => assert_eq!(status.signal(), Some(other as i32), "{said}"),
+        }
+        let target = silent.address().spec();
+        let expected =
+            format!("spipe: error: {target}: ended by {signal} before the handshake was done\n");
+        assert_eq!(said, expected);
+    }
 }
 
 #[test]

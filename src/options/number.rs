@@ -22,6 +22,9 @@ pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Shortest time an option can give: the resolution of poll(), so that -r cannot make a busy loop.
 pub const SHORTEST: Duration = Duration::from_millis(1);
 
+const EXPECTED_CONNECTIONS: &str = "expected a whole number of connections up to 2^64 - 1, 0 for no \
+                                    limit; a leading 0 means octal";
+
 /// Reads `-n`: `None` is unlimited.
 ///
 /// Takes what C's `strtoumax` with base 0 takes: leading blanks, a sign, 0x for hexadecimal, 0 for
@@ -31,8 +34,7 @@ pub const SHORTEST: Duration = Duration::from_millis(1);
 ///
 /// What was expected.
 pub fn parse_connections(text: &str) -> Result<Option<NonZeroUsize>, String> {
-    let number = parse_unsigned(text)
-        .ok_or("expected a whole number of connections, 0 for no limit".to_owned())?;
+    let number = parse_unsigned(text).ok_or_else(|| EXPECTED_CONNECTIONS.to_owned())?;
     // More than half the address space is out of reach, so it is the same as no limit.
     let reachable = usize::try_from(number).ok().filter(|n| isize::try_from(*n).is_ok());
     Ok(reachable.and_then(NonZeroUsize::new))
@@ -223,7 +225,7 @@ mod tests {
             "-18446744073709551616",
         ] {
             let error = parse_connections(text).expect_err(text);
-            assert_eq!(error, "expected a whole number of connections, 0 for no limit");
+            assert_eq!(error, EXPECTED_CONNECTIONS);
         }
     }
 

@@ -38,8 +38,14 @@ pub(super) fn run(mut event_loop: EventLoop, target: &Address) -> Result<End, St
             Ok(End::Finished)
         }
         Outcome::Idle(_) => Ok(End::Failed),
-        // Of no use as an answer, so not the status of one.
-        Outcome::Signal(Signal::Terminate) => Err("ended before the handshake was".to_owned()),
-        Outcome::Signal(signal) => Ok(End::Signal(signal)),
+        Outcome::Signal(signal) => {
+            let cut = format!("{target}: ended by {signal} before the handshake was done");
+            // Of no use as an answer, so not the status of one.
+            if signal == Signal::Terminate {
+                return Err(cut);
+            }
+            log::error!("{cut}");
+            Ok(End::Signal(signal))
+        }
     }
 }

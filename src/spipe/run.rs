@@ -47,7 +47,10 @@ pub fn main() -> ExitCode {
         Ok(End::Failed) => ExitCode::FAILURE,
         // As C's: told to stop, it has stopped.
         Ok(End::Signal(Signal::Terminate)) => ExitCode::SUCCESS,
-        Ok(End::Signal(other)) => signal::die_of(other),
+        Ok(End::Signal(other)) => {
+            logger::flush(LAST_WORDS);
+            signal::die_of(other)
+        }
         Err(reason) => {
             log::error!("{reason}");
             logger::flush(LAST_WORDS);
