@@ -57,15 +57,15 @@ fn completions_are_those_of_the_options() {
 
 /// What a shell prints, or nothing if it is not installed: said loudly, and a failure in CI.
 #[track_caller]
-fn ask(shell: Shell, arguments: &[&str]) -> Option<String> {
-    let name = shell.to_string();
+fn said_by(shell: &mut Command) -> Option<String> {
+    let name = shell.get_program().to_string_lossy().into_owned();
     if Command::new(&name).args(["-c", "true"]).output().is_err() {
         support::skip("completions", &format!("{name} is not installed"));
         return None;
     }
-    let finished = run(Command::new(&name).args(arguments), b"");
-    assert!(finished.status.success(), "{name} {arguments:?}: {}", finished.stderr);
-    assert_eq!(finished.stderr, "", "{name} {arguments:?}");
+    let finished = run(shell, b"");
+    assert!(finished.status.success(), "{name}: {}", finished.stderr);
+    assert_eq!(finished.stderr, "", "{name}");
     Some(String::from_utf8(finished.stdout).expect("UTF-8"))
 }
 
@@ -83,7 +83,9 @@ fn bash_completes() {
             "",
             &long[..6],
         );
-        let Some(offered) = ask(Shell::Bash, &["--norc", "-c", &script]) else { return };
+        let Some(offered) = said_by(Command::new("bash").args(["--norc", "-c", &script])) else {
+            return;
+        };
         assert_eq!(offered.trim(), long);
     }
     let script = format!(
@@ -91,7 +93,9 @@ fn bash_completes() {
          _spipe spipe d --log-level && echo \"${{COMPREPLY[@]}}\"",
         path(Shell::Bash, "spipe").display()
     );
-    let Some(offered) = ask(Shell::Bash, &["--norc", "-c", &script]) else { return };
+    let Some(offered) = said_by(Command::new("bash").args(["--norc", "-c", &script])) else {
+        return;
+    };
     assert_eq!(offered.trim(), "debug");
 }
 
@@ -106,20 +110,49 @@ fn fish_completes() {
             "source {}; complete -C '{program} {typed}'",
             path(Shell::Fish, program).display()
         );
-        let Some(offered) = ask(Shell::Fish, &["--no-config", "-c", &script]) else { return };
+        let Some(offered) = said_by(Command::new("fish").args(["--no-config", "-c", &script]))
+        else {
+            return;
+        };
         assert_eq!(offered.split('\t').next().map(str::trim), Some(expected), "{offered}");
     }
 }
 
+/// What a zsh at a terminal is told: where the functions are, and a key that shows what is typed.
+const ZSHRC: &str = "\
+PS1='ready>'
+fpath=($COMPLETIONS $fpath)
+autoload -Uz compinit && compinit -D -u
+show() { print -rn -- \"<$BUFFER>\"; BUFFER= }
+zle -N show
+bindkey '^T' show
+";
+
+/// Types each argument, a tab and that key there, and prints what then stands in the line.
+const TYPIST: &str = r"
+zmodload zsh/zpty && zpty inner zsh -d -i && zpty -r inner said '*ready>*' || exit 1
+for typed in $@; do
+    zpty -w -n inner $typed$'\t\x14' && zpty -r inner said '*<*>*' || exit 1
+    print -r -- ${${said##*<}%%>*}
+done
+";
+
+/// At a terminal of its own, since zsh completes nowhere else.
 #[test]
-fn zsh_finds_its_functions() {
-    let directory = path(Shell::Zsh, "spiped");
-    let directory = directory.parent().expect("a directory").display();
-    let script = format!(
-        "fpath=({directory} $fpath); autoload -Uz compinit && compinit -D -u && \
-         autoload +X _spiped _spipe _spiped-keygen && \
-         print $_comps[spiped] $_comps[spipe] $_comps[spiped-keygen]"
-    );
-    let Some(found) = ask(Shell::Zsh, &["-f", "-c", &script]) else { return };
-    assert_eq!(found.trim(), "_spiped _spipe _spiped-keygen");
+fn zsh_completes() {
+    let lines = [
+        ("spiped --foregr", "spiped --foreground "),
+        ("spipe -f --log-level de", "spipe -f --log-level debug "),
+        ("spiped-keygen --finger", "spiped-keygen --fingerprint "),
+        ("spiped -d -k only.k", "spiped -d -k only.key "),
+    ];
+    let room = tempfile::tempdir().expect("a directory");
+    std::fs::write(room.path().join(".zshrc"), ZSHRC).expect("write");
+    std::fs::write(room.path().join("only.key"), "").expect("write");
+    let mut zsh = Command::new("zsh");
+    zsh.args(["-f", "-c", TYPIST, "typist"]).args(lines.map(|line| line.0)).current_dir(&room);
+    zsh.env("ZDOTDIR", room.path()).env("TERM", "dumb");
+    zsh.env("COMPLETIONS", path(Shell::Zsh, "spiped").parent().expect("a directory"));
+    let Some(offered) = said_by(&mut zsh) else { return };
+    assert_eq!(offered.lines().collect::<Vec<_>>(), lines.map(|line| line.1));
 }
