@@ -5,17 +5,32 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::Command;
 
 use socket2::Socket;
 
 use support::process::{Finished, Role, Spiped, run, spipe};
-use support::{Address, Implementation, Implementation::Ours, Room, Server, wait_until};
+use support::{Address, Daemon, Implementation, Implementation::Ours, Room, Server, wait_until};
 
 /// A check, run to its end.
 #[track_caller]
 fn check(room: &Room, target: &Address, flags: &[&str]) -> Finished {
     run(spipe(Ours, room, target).arg("--check").args(flags), b"")
+}
+
+/// The same for a target that is no plain address.
+#[track_caller]
+fn check_text(target: &str, key: &Path) -> Finished {
+    let mut command = Command::new(Ours.path(support::Program::Spipe));
+    command.args(["--check", "-t", target, "-k"]).arg(key).env_remove("RUST_LOG");
+    run(&mut command, b"")
+}
+
+/// A `spiped -d` of this make, with these options.
+fn daemon(make: Implementation, room: &Room, server: &Server, flags: &[&str]) -> Daemon {
+    let spiped = Spiped::new(make, Role::Decrypt, room, &Address::any_v4(), server.address());
+    spiped.flags(flags).start()
 }
 
 /// Status 0, one line on standard output and none on standard error; returns the line.
@@ -42,10 +57,7 @@ fn all_is_well(implementation: Implementation) {
         [(None, None, true), (Some("-f"), None, false), (None, Some("-f"), false)]
     {
         let (room, server) = (Room::new(), Server::holding());
-        let daemon =
-            Spiped::new(implementation, Role::Decrypt, &room, &Address::any_v4(), server.address())
-                .flags(theirs.as_slice())
-                .start();
+        let daemon = daemon(implementation, &room, &server, theirs.as_slice());
         let said = succeeds(&check(&room, daemon.address(), ours.as_slice()));
         let (first, rest) = said.split_once(": handshake done in ").expect("how long it took");
         assert_eq!(first, format!("{} has the same key", daemon.address().spec()));
@@ -85,11 +97,8 @@ fn a_websocket_is_checked_as_well() {
     let daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), server.address())
         .source_text("ws://127.0.0.1:0/a")
         .start();
-    let check = |path: &str, key: &std::path::Path| {
-        let target = format!("ws://127.0.0.1:{}{path}", daemon.address().port());
-        let mut command = Command::new(Ours.path(support::Program::Spipe));
-        command.args(["--check", "-t", &target, "-k"]).arg(key).env_remove("RUST_LOG");
-        run(&mut command, b"")
+    let check = |path: &str, key: &Path| {
+        check_text(&format!("ws://127.0.0.1:{}{path}", daemon.address().port()), key)
     };
     assert!(succeeds(&check("/a", &room.key())).starts_with("ws://127.0.0.1:"));
     let said = fails(&check("/a", &room.wrong_key()));
@@ -124,9 +133,7 @@ fn another_key_is_the_likely_reason_with_c() {
 #[test]
 fn forward_secrecy_that_is_asked_for_and_not_there_is_a_failure() {
     let (room, server) = (Room::new(), Server::holding());
-    let any = Address::any_v4();
-    let daemon =
-        Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).flags(&["-f"]).start();
+    let daemon = daemon(Ours, &room, &server, &["-f"]);
     let said = fails(&check(&room, daemon.address(), &["-g"]));
     assert!(said.contains("handshake refused: the peer does without forward secrecy"), "{said}");
 }
@@ -134,9 +141,7 @@ fn forward_secrecy_that_is_asked_for_and_not_there_is_a_failure() {
 #[test]
 fn forward_secrecy_that_the_peer_asks_for_is_a_likely_reason() {
     let (room, server) = (Room::new(), Server::holding());
-    let any = Address::any_v4();
-    let daemon =
-        Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).flags(&["-g"]).start();
+    let daemon = daemon(Ours, &room, &server, &["-g"]);
     let said = fails(&check(&room, daemon.address(), &["-f"]));
     assert!(said.contains("does the peer do without -g, as our -f needs it?"), "{said}");
     succeeds(&check(&room, daemon.address(), &[]));
@@ -145,16 +150,13 @@ fn forward_secrecy_that_the_peer_asks_for_is_a_likely_reason() {
 #[test]
 fn a_websocket_where_there_is_none_is_named() {
     let (room, server) = (Room::new(), Server::holding());
-    let any = Address::any_v4();
-    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).start();
+    let daemon = daemon(Ours, &room, &server, &[]);
     for (scheme, reason) in [
         ("ws", "it speaks no HTTP (a plain spiped -d? then -t needs no ws://)"),
         ("wss", "this is not TLS (is it wss:// at both ends?)"),
     ] {
         let target = format!("{scheme}://127.0.0.1:{}/", daemon.address().port());
-        let mut command = Command::new(Ours.path(support::Program::Spipe));
-        command.args(["--check", "-t", &target, "-k"]).arg(room.key()).env_remove("RUST_LOG");
-        let said = fails(&run(&mut command, b""));
+        let said = fails(&check_text(&target, &room.key()));
         assert!(said.contains(reason), "{said}");
     }
     wait_until("the line", || daemon.log().contains("for WebSockets -s needs ws://"));
@@ -252,9 +254,7 @@ fn what_cannot_be_reached_is_said() {
     let said = fails(&check(&room, &Address::Unix(room.path("nothing")), &[]));
     assert!(said.contains("cannot connect to ") && said.contains("No such file"), "{said}");
 
-    let mut lost = Command::new(Ours.path(support::Program::Spipe));
-    lost.args(["--check", "-t", "no-such-host.invalid:1", "-k"]).arg(room.key());
-    let said = fails(&run(lost.env_remove("RUST_LOG"), b""));
+    let said = fails(&check_text("no-such-host.invalid:1", &room.key()));
     assert!(said.starts_with("spipe: error: -t: "), "{said}");
     assert!(said.contains("no-such-host.invalid"), "{said}");
 }
@@ -291,8 +291,7 @@ fn being_stopped_is_no_success() {
 #[test]
 fn a_check_leaves_one_line_in_the_log_of_the_peer() {
     let (room, server) = (Room::new(), Server::echo());
-    let any = Address::any_v4();
-    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &any, server.address()).start();
+    let daemon = daemon(Ours, &room, &server, &[]);
     succeeds(&check(&room, daemon.address(), &[]));
     let line = "0 bytes encrypted, 0 bytes decrypted";
     wait_until("the line", || daemon.log().contains(line));

@@ -145,8 +145,7 @@ fn a_drain_that_takes_too_long_is_cut_short() {
     let ends = Ends { encrypt_flags: &["--drain-timeout", "0.3"], ..Ends::ours() };
     let mut tunnel = Tunnel::start(&room, ends, server.address());
     let mut client = tunnel.connect();
-    client.write_all(b"hello").expect("send");
-    client.read_exact(&mut [0; 5]).expect("the echo");
+    echo_once(&mut client, b"hello");
     tunnel.encrypt.signal(Signal::SIGTERM);
     is_reset(client);
     let status = tunnel.encrypt.wait();
@@ -163,8 +162,7 @@ fn a_drain_that_finishes_in_time_is_a_clean_end() {
     let ends = Ends { encrypt_flags: &["--drain-timeout", "600"], ..Ends::ours() };
     let mut tunnel = Tunnel::start(&room, ends, server.address());
     let mut client = tunnel.connect();
-    client.write_all(b"hello").expect("send");
-    client.read_exact(&mut [0; 5]).expect("the echo");
+    echo_once(&mut client, b"hello");
     tunnel.encrypt.signal(Signal::SIGTERM);
     wait_until("it drains", || tunnel.encrypt.log().contains("finish within 600 s"));
     echo_once(&mut client, b"still there");

@@ -99,12 +99,13 @@ pub(crate) fn frame(rng: &mut Rng, to: Role, sent: &Sent) -> Vec<u8> {
     bytes.extend_from_slice(&(length as u64).to_be_bytes()[8 - width..]);
     let key = if masked { rng.bytes(4) } else { vec![] };
     bytes.extend_from_slice(&key);
-    if masked {
-        bytes.extend(sent.payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
-    } else {
-        bytes.extend_from_slice(&sent.payload);
-    }
+    bytes.extend(mask(&sent.payload, if masked { &key } else { &[0] }));
     bytes
+}
+
+/// Section 5.3, in either direction.
+fn mask(payload: &[u8], key: &[u8]) -> Vec<u8> {
+    payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect()
 }
 
 /// What an end in this role hears from `wire`.
@@ -120,12 +121,11 @@ pub(crate) fn oracle(wire: &[u8], role: Role, half_close: bool) -> Heard {
                 break;
             }
         };
-        let masked: Vec<u8> =
-            rest[header.bytes..].iter().take(header.payload as usize).copied().collect();
-        let whole = masked.len() as u64 == header.payload;
-        let payload: Vec<u8> =
-            masked.iter().zip(header.key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
-        rest = &rest[header.bytes + payload.len()..];
+        let there = &rest[header.bytes..];
+        let length = header.payload.min(there.len() as u64);
+        let (whole, payload) = (length == header.payload, &there[..length as usize]);
+        rest = &there[payload.len()..];
+        let payload = mask(payload, &header.key);
         let kind = match header.opcode {
             8 => Kind::Close,
             9 => Kind::Ping,
