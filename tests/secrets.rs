@@ -4,10 +4,12 @@
 //! memory: while the connection is open, to show that the search finds what is there, and after
 //! its end. Copies in registers, and in what the kernel keeps, are beyond it. The exponent, which
 //! the peer never learns, is looked for by its place: of the locked pages everything but the key is
-//! zero afterwards. Next: `sandbox.rs`.
+//! zero afterwards. What is looked for is in `secrets/needles.rs`. Next: `sandbox.rs`.
 
 #![cfg(target_os = "linux")]
 
+#[path = "secrets/needles.rs"]
+mod needles;
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
@@ -16,27 +18,14 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 use socket2::Socket;
-use spiped_peer::{Handshake, Raw, Secrecy, Secrets, Side};
+use spiped_peer::{Handshake, Raw, Secrecy, Side};
 
 use support::address::reset;
 use support::memory::{self, Found, Needles};
 use support::process::{Role, Spiped};
 use support::{Address, Daemon, Implementation::Ours, Room, Server, kernel, wait_until};
-
-/// FIPS 180-4, section 5.3.3.
-const INITIAL: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
 
 /// Both roles of the daemon under test.
 const ROLES: [Role; 2] = [Role::Decrypt, Role::Encrypt];
@@ -52,47 +41,6 @@ enum End {
     Tampered,
     /// The peer resets it as soon as it can tell all keys, before any packet.
     Unused,
-}
-
-/// What HMAC makes of a key: the key with each pad, and the state of the hash after that.
-fn add_hmac(needles: &mut Needles, name: &str, key: &[u8]) {
-    for (pad_name, pad) in [("ipad", 0x36), ("opad", 0x5c)] {
-        let mut block = [pad; 64];
-        block.iter_mut().zip(key).for_each(|(block, key)| *block ^= key);
-        needles.add(&format!("{name}^{pad_name}"), &block[..key.len()]);
-        let mut state = INITIAL;
-        compress256(&mut state, &[block]);
-        let bytes = |words: &[u32]| -> Vec<u8> {
-            words.iter().flat_map(|word| word.to_ne_bytes()).collect()
-        };
-        needles.add(&format!("{name} after {pad_name}"), &bytes(&state));
-        // The same in the order of the SHA instructions of x86, and a word in each lane of AVX-512.
-        let [a, b, c, d, e, f, g, h] = state;
-        let shuffled = bytes(&[f, e, b, a, h, g, d, c]);
-        needles.add(&format!("{name} after {pad_name}, shuffled"), &shuffled);
-        let spread: Vec<u32> = state.iter().flat_map(|word| [*word; 4]).collect();
-        needles.add(&format!("{name} after {pad_name}, spread"), &bytes(&spread));
-    }
-}
-
-/// Everything by which a connection could be read or forged later.
-fn needles(secrets: &Secrets) -> Needles {
-    let mut needles = Needles::default();
-    for (name, key) in ["dhmac_C", "dhmac_S"].into_iter().zip(secrets.handshake.chunks(32)) {
-        needles.add(name, key);
-        add_hmac(&mut needles, name, key);
-    }
-    needles.add("y_SC", &secrets.common);
-    let reversed: Vec<u8> = secrets.common.iter().rev().copied().collect();
-    needles.add("y_SC, little-endian", &reversed);
-    for (name, key) in ["E_C", "H_C", "E_S", "H_S"].into_iter().zip(secrets.session.chunks(32)) {
-        // The schedule of a cipher key begins with the key.
-        needles.add(name, key);
-        if name.starts_with('H') {
-            add_hmac(&mut needles, name, key);
-        }
-    }
-    needles
 }
 
 /// A daemon, and what must not be found in it.
@@ -133,7 +81,8 @@ impl Scene {
             let (raw, secrets) = handshake(server.accept(), Side::Server).expect("handshake");
             (raw, secrets, near)
         };
-        let scene = Self { role, room, daemon, descriptors, needles: needles(&secrets) };
+        let scene =
+            Self { role, room, daemon, descriptors, needles: needles::of_connection(&secrets) };
         (scene, Connection { raw, plain })
     }
 
@@ -271,11 +220,7 @@ fn a_failure_leaves_nothing(role: Role, failure: Failure) {
     let mut handshake =
         Handshake::start(socket, &room.secret(), side, Secrecy::Forward).expect("nonces");
     let dk1 = handshake.secrets(&[1; 256]).handshake;
-    let mut secrets = Needles::default();
-    for (name, key) in ["dhmac_C", "dhmac_S"].into_iter().zip(dk1.chunks(32)) {
-        secrets.add(name, key);
-        add_hmac(&mut secrets, name, key);
-    }
+    let secrets = needles::of_handshake(&dk1);
     // K, the exponent, and dk_1, which is as long as two of them.
     wait_until("dk_1 is there, on locked pages", || {
         let locked = locked();
