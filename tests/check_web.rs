@@ -1,7 +1,8 @@
 //! `spipe --check` of what should be a WebSocket: which likely reason it gives where there is none.
 //!
-//! It owns the words about TLS, certificates and answers of web servers. Where openssl is missing the
-//! tests with certificates are skipped loudly; where `CI=true`, it must be there. Next: `progress.rs`.
+//! It owns the words about TLS, certificates and answers of web servers. Where openssl is missing
+//! the tests with certificates are skipped loudly; where `CI=true`, it must be there. Next:
+//! `progress.rs`.
 
 mod support;
 

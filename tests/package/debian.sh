@@ -6,7 +6,8 @@
 #
 #   tests/package/debian.sh PACKAGE UPGRADE     two packages, the second of a later version
 #
-# Needs root, Debian, lintian, mmdebstrap and systemd-nspawn; says loudly what is missing, and fails then if CI=true.
+# Needs root, Debian, lintian, mmdebstrap and systemd-nspawn; says loudly what is missing, and fails
+# then if CI=true.
 set -euo pipefail
 
 package=$(realpath "$1")
@@ -162,9 +163,9 @@ echo "-- a removal that is called off leaves running what ran"
 quietly systemctl restart spiped@sock.socket
 quietly systemctl start spiped@sock.service
 mkdir -p /other/DEBIAN
-printf '%s\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Maintainer: nobody <nobody@localhost>' \
-    'Description: takes its place' 'Conflicts: spiped-rs' 'Replaces: spiped-rs' 'Provides: spiped-rs' \
-    >/other/DEBIAN/control
+printf '%s\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Description: takes its place' \
+    'Maintainer: nobody <nobody@localhost>' 'Conflicts: spiped-rs' 'Replaces: spiped-rs' \
+    'Provides: spiped-rs' >/other/DEBIAN/control
 printf '#!/bin/sh\necho "it was $(systemctl is-active spiped@tcp)"\nexit 1\n' >/other/DEBIAN/preinst
 chmod 0755 /other/DEBIAN/preinst
 quietly dpkg-deb --build /other /other.deb

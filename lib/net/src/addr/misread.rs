@@ -1,8 +1,8 @@
 //! What text that is no address was probably meant to be.
 //!
-//! Owns the mistakes that look like `host:port` and never are, so that nobody is told of a host that
-//! cannot be looked up. Refuses what some system may take for a name. Part of `addr.rs`; how each
-//! reads is in `error.rs`, the next file.
+//! Owns the mistakes that look like `host:port` and never are, so that nobody is told of a host
+//! that cannot be looked up. Refuses what some system may take for a name. Part of `addr.rs`; how
+//! each reads is in `error.rs`, the next file.
 
 use std::net::Ipv6Addr;
 

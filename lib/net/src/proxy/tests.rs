@@ -105,8 +105,8 @@ fn a_name_that_has_moved_is_asked_for_at_its_new_place() {
     assert_eq!(via.shown(), "[::1]:1, 127.0.0.1:1");
 }
 
-/// Talks to a proxy that sends `script` in pieces of `size` bytes; what was said to it, and the rest
-/// that is the destination's.
+/// Talks to a proxy that sends `script` in pieces of `size` bytes; what was said to it, and the
+/// rest that is the destination's.
 fn talk(url: &str, target: &str, script: &[u8], size: usize) -> Result<(Vec<u8>, usize), String> {
     let mut negotiation = Negotiation::new(&proxy(url), &destination(target));
     let (mut said, mut at) = (Vec::new(), 0);

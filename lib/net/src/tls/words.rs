@@ -1,7 +1,7 @@
 //! What rustls says, in words for people.
 //!
-//! Owns one line for each fault that a peer or its certificate can have, with what helps. Refuses to
-//! show a type of rustls or of what is beneath it: those are words for programmers. Part of
+//! Owns one line for each fault that a peer or its certificate can have, with what helps. Refuses
+//! to show a type of rustls or of what is beneath it: those are words for programmers. Part of
 //! `../tls.rs`; who shows them is `../transport/tls.rs`.
 
 use rustls::CertificateError as Why;
