@@ -15,6 +15,7 @@ use socket2::Socket;
 use spiped_peer::pattern::{Checker, Pattern, send};
 use spiped_peer::{Raw, Secrecy};
 
+use support::address::reset;
 use support::process::{Role, Spiped};
 use support::servers::{echo_once, try_echo};
 use support::tunnel::{Ends, Spipe, Tunnel, exchange};
@@ -208,6 +209,31 @@ fn a_target_that_accepts_and_closes_is_an_end() {
         assert_eq!(client.read(&mut [0; 1]).expect("a clean end"), 0);
     }
     exchange(tunnel.connect(), server.accept(), 100_000);
+}
+
+/// A target whose queue of connections is full answers nobody. Whoever waits for it and is reset
+/// waits no longer, whatever -o says.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_is_reset_while_the_target_does_not_answer_is_given_up() {
+    for role in [Role::Decrypt, Role::Encrypt] {
+        let room = Room::new();
+        let (_target, place, _queue) = Address::any_v4().listen_to_nobody().expect("listen");
+        let daemon = Spiped::new(Ours, role, &room, &Address::any_v4(), &place);
+        let daemon = daemon.flags(&["-o", "inf"]).start();
+        let socket = daemon.address().connect().expect("connect");
+        let socket = match role {
+            Role::Decrypt => {
+                let raw = Raw::client(socket, &room.secret(), Secrecy::None);
+                raw.expect("handshake").socket
+            }
+            Role::Encrypt => socket,
+        };
+        reset(socket);
+        wait_until("the connection is given up", || {
+            daemon.log().contains("failed: connection reset")
+        });
+    }
 }
 
 /// The target's process is killed, and comes again.

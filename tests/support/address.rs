@@ -75,6 +75,28 @@ impl Address {
         Ok((socket, bound))
     }
 
+    /// A TCP socket that listens and whose queue is full, its address, and who is in the queue: the
+    /// system answers nobody else.
+    pub(crate) fn listen_to_nobody(&self) -> io::Result<(Socket, Self, Vec<Socket>)> {
+        let (domain, address) = self.for_socket()?;
+        let socket = Socket::new(domain, Type::STREAM, None)?;
+        socket.bind(&address)?;
+        socket.listen(0)?;
+        let bound = socket.local_addr()?;
+        let mut queue = Vec::new();
+        loop {
+            let waiting = Socket::new(domain, Type::STREAM, None)?;
+            let joined = waiting.connect_timeout(&bound, Duration::from_millis(200));
+            queue.push(waiting);
+            match joined {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((socket, Self::Tcp(tcp_address(&bound)), queue))
+    }
+
     /// A loopback address on which nothing listens.
     pub(crate) fn unused() -> Self {
         unused_at(Ipv4Addr::LOCALHOST.into())

@@ -74,10 +74,7 @@ impl Relay {
         ctx: &Context<'_>,
     ) -> io::Result<Self> {
         let role = ctx.shared.proto.role;
-        let side = match role {
-            Role::Encrypt => Side::Plain,
-            Role::Decrypt => Side::Encrypted,
-        };
+        let side = way::accepted_side(role);
         if !ACCEPTED_TAKE_AFTER_LISTENER {
             accepted.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
         }
@@ -204,6 +201,7 @@ impl Relay {
             end.advance(ctx.now);
         }
         if self.closing.is_none() {
+            self.end_if_deserted(ctx);
             self.advance(ctx);
             self.handle_timeout(ctx);
             self.bury_broken_sides(ctx);

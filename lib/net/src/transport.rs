@@ -186,6 +186,11 @@ impl Transport {
         }
     }
 
+    /// With what error the connection beneath has been ended while nobody reads it.
+    pub(crate) fn take_error(&self) -> Option<io::ErrorKind> {
+        self.stream().take_error()
+    }
+
     /// Bytes that were taken and have not been passed to the system.
     pub(crate) fn waiting(&self) -> usize {
         match self {

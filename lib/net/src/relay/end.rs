@@ -260,6 +260,11 @@ impl End {
         Some(kind)
     }
 
+    /// With what error the connection has been ended while nobody reads this side.
+    pub(super) fn take_error(&self) -> Option<io::ErrorKind> {
+        self.transport.take_error()
+    }
+
     /// Nothing can be delivered to this side any more.
     fn fail(&mut self) {
         self.writing = Writing::Failed;

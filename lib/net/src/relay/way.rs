@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use spiped_proto::{Conn, Entropy, Role, Secret, Side};
+use spiped_proto::{CloseReason, Conn, Entropy, Role, Secret, Side};
 
 use super::end::End;
 use super::{Context, EndReason, Relay, Shared, context};
@@ -21,6 +21,14 @@ pub(super) enum Way {
     /// For a place among the connections of `-n`, up to this time.
     Waiting(Option<Instant>),
     Connecting(Box<Connector>),
+}
+
+/// The side of whoever has come to us.
+pub(super) fn accepted_side(role: Role) -> Side {
+    match role {
+        Role::Encrypt => Side::Plain,
+        Role::Decrypt => Side::Encrypted,
+    }
 }
 
 impl Relay {
@@ -71,11 +79,8 @@ impl Relay {
             }
             Way::Connecting(connector) => connector,
         };
-        let (target_side, token) = match ctx.shared.proto.role {
-            Role::Encrypt => (Side::Encrypted, ctx.token(Side::Encrypted)),
-            Role::Decrypt => (Side::Plain, ctx.token(Side::Plain)),
-        };
-        match connector.advance(ctx.now, ctx.registry, token) {
+        let target_side = accepted_side(ctx.shared.proto.role).other();
+        match connector.advance(ctx.now, ctx.registry, ctx.token(target_side)) {
             Progress::Pending => {}
             Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
             Progress::Connected(transport, endpoint) => {
@@ -85,6 +90,19 @@ impl Relay {
                     self.close(EndReason::System(error), ctx);
                 }
             }
+        }
+    }
+
+    /// While there is no target nobody reads the other side, and only an event tells that it was
+    /// reset: then there is no use in going on. Its end alone is another matter, what it has sent
+    /// before being for the target.
+    pub(super) fn end_if_deserted(&mut self, ctx: &Context<'_>) {
+        if matches!(self.way, Way::None) {
+            return;
+        }
+        let side = accepted_side(ctx.shared.proto.role);
+        if let Some(kind) = self.end(side).and_then(End::take_error) {
+            self.close(EndReason::Core(CloseReason::ReadFailed(side, kind)), ctx);
         }
     }
 

@@ -187,6 +187,15 @@ impl Stream {
         })
     }
 
+    /// With what error the connection has been ended that nobody reads at present; asking uses it up.
+    /// The end of both streams is no error: what was sent before it is still to be read.
+    pub(super) fn take_error(&self) -> Option<io::ErrorKind> {
+        if !self.ready.broken() {
+            return None;
+        }
+        self.socket.take_error().unwrap_or_else(Some).map(|error| error.kind())
+    }
+
     pub(super) fn unsent(&self) -> usize {
         match self.kind {
             Kind::Tcp => queue::unsent(self.socket.as_raw_fd()),
