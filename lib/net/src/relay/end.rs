@@ -261,8 +261,10 @@ impl End {
     }
 
     /// With what error the connection has been ended while nobody reads this side.
-    pub(super) fn take_error(&self) -> Option<io::ErrorKind> {
-        self.transport.take_error()
+    pub(super) fn take_error(&mut self) -> Option<io::ErrorKind> {
+        let kind = self.transport.take_error()?;
+        self.fail();
+        Some(kind)
     }
 
     /// Nothing can be delivered to this side any more.

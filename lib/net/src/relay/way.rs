@@ -101,7 +101,7 @@ impl Relay {
             return;
         }
         let side = accepted_side(ctx.shared.proto.role);
-        if let Some(kind) = self.end(side).and_then(End::take_error) {
+        if let Some(kind) = self.end_mut(side).as_mut().and_then(End::take_error) {
             self.close(EndReason::Core(CloseReason::ReadFailed(side, kind)), ctx);
         }
     }
