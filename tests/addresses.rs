@@ -187,3 +187,43 @@ fn keep_alive_unless_told_otherwise() {
         }
     }
 }
+
+#[test]
+fn a_signal_does_not_wait_for_the_resolver() {
+    use std::os::unix::process::ExitStatusExt;
+
+    use nix::sys::signal::Signal;
+    use support::process::{Log, end, pid_of, wait_for};
+
+    let test = "a_signal_does_not_wait_for_the_resolver";
+    if !support::foreign::may_mount(test) {
+        return;
+    }
+    // A name server of our own that never answers: nobody else's address, the port of all.
+    let silent = match std::net::UdpSocket::bind("127.77.1.53:53") {
+        Ok(socket) => socket,
+        Err(error) => return support::skip(test, &format!("no port for a name server: {error}")),
+    };
+    silent.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    let (room, server) = (Room::new(), Server::holding());
+    let resolver = "nameserver 127.77.1.53\noptions timeout:30 attempts:5\n";
+    std::fs::write(room.path("resolv.conf"), resolver).expect("write");
+    let script = "mount --bind resolv.conf /etc/resolv.conf; exec \"$0\" \"$@\"";
+    let wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script];
+    let daemon = Spiped::new(Ours, Role::Encrypt, &room, &unix(&room, "source"), server.address())
+        .target("slow.example:1")
+        .wrapped(wrapper.map(str::to_owned).to_vec());
+    for flags in [&["-F"][..], &["-F", "-D"]] {
+        let mut command = daemon.command();
+        let piped = command.args(flags).stderr(std::process::Stdio::piped());
+        let mut child = piped.spawn().expect("spawn");
+        let log = Log::read(child.stderr.take().expect("stderr is piped"));
+        if let Err(error) = silent.recv(&mut [0; 512]) {
+            end(&mut child);
+            panic!("no question came: {error}: {}", log.text());
+        }
+        nix::sys::signal::kill(pid_of(&child), Signal::SIGTERM).expect("it runs");
+        let status = wait_for(&mut child);
+        assert_eq!(status.signal(), Some(Signal::SIGTERM as i32), "{}", log.text());
+    }
+}

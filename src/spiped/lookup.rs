@@ -1,8 +1,8 @@
 //! What the addresses of the command line stand for at the start.
 //!
-//! Owns the two kinds of `-s`, and `-D`: look-ups that fail are tried again every second, for ever,
-//! and a signal still ends the process. Refuses to look up anything later: the background thread of `dns.rs` in lib/net
-//! does. Next: `run.rs`.
+//! Owns the two kinds of `-s`, and `-D`: look-ups that fail are tried again every second, for ever;
+//! and that a signal ends the process meanwhile. Refuses to look up anything later: the background
+//! thread of `dns.rs` in lib/net does. Next: `run.rs`.
 
 use std::io;
 use std::sync::mpsc;
@@ -13,7 +13,7 @@ use spiped_net::addr::{Address, Endpoint};
 use spiped_net::listener::{Listener, inherited};
 use spiped_net::pause::{Pause, Woken};
 use spiped_net::proxy::Via;
-use spiped_net::signal::{Signal, Signals};
+use spiped_net::signal::Signals;
 use spiped_net::supervisor::Supervisor;
 
 use super::run::{Checked, End, of};
@@ -52,7 +52,7 @@ pub(super) struct Addresses {
     pub(super) bind: Vec<Endpoint>,
 }
 
-/// Looks every name up once.
+/// Looks every name up once, before signals are caught.
 pub(super) fn look_up(source: &Source, checked: &Checked) -> Result<Addresses, End> {
     find_all(source, checked, |option, address| once(address).map_err(|error| of(option, error)))
 }
@@ -78,22 +78,36 @@ fn find_all(
     })
 }
 
-/// Looks every name up until it is found (`-D`).
-pub(super) fn look_up_patiently(
+/// What becomes of a look-up that fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// The start has failed.
+    None,
+    /// It is tried again (`-D`).
+    Endless,
+}
+
+/// Looks every name up; a signal ends that at once, however long the resolver takes.
+pub(super) fn look_up_heedfully(
     source: &Source,
     checked: &Checked,
     signals: Signals,
     supervisor: Option<&Supervisor>,
+    patience: Patience,
 ) -> Result<(Addresses, Signals), End> {
-    let cannot_wait = |error| End::Failed(format!("cannot wait for names (-D): {error}"));
     let mut pause = Pause::new(signals).map_err(cannot_wait)?;
     let addresses = find_all(source, checked, |option, address| {
-        match until_it_works(option, address, &mut pause, supervisor).map_err(cannot_wait)? {
-            Found::Addresses(endpoints) => Ok(endpoints),
-            Found::Signal(signal) => Err(End::Signal(signal)),
+        if address.is_name() {
+            find_name(option, address, patience, &mut pause, supervisor)
+        } else {
+            once(address).map_err(|error| of(option, error))
         }
     })?;
     Ok((addresses, pause.into_signals().map_err(cannot_wait)?))
+}
+
+fn cannot_wait(error: io::Error) -> End {
+    End::Failed(format!("cannot wait for names: {error}"))
 }
 
 /// Looks the address up once; a failure is final.
@@ -105,65 +119,63 @@ fn once(address: &Address) -> Result<Vec<Endpoint>, String> {
     address.resolve().map_err(|error| error.to_string())
 }
 
-/// What a patient look-up has come to.
-enum Found {
-    Addresses(Vec<Endpoint>),
-    /// A signal came first.
-    Signal(Signal),
-}
-
-/// Looks the address of `option` up until it works (`-D`), or a signal comes.
-///
-/// # Errors
-///
-/// If the system does not let us wait.
-fn until_it_works(
+/// Looks the address of `option` up, as often as `patience` says.
+fn find_name(
     option: &str,
     address: &Address,
+    patience: Patience,
     pause: &mut Pause,
     supervisor: Option<&Supervisor>,
-) -> io::Result<Found> {
+) -> Result<Vec<Endpoint>, End> {
     let mut last_error: Option<String> = None;
     loop {
         if let Some(supervisor) = supervisor {
             let reason = last_error.as_deref().unwrap_or("being looked up");
             supervisor.say_waiting(&format!("{option}: {reason}"), MORE_TIME);
         }
-        // On a thread, because a look-up can take half a minute and no signal would be seen.
-        let (sender, answer) = mpsc::channel();
-        let (thread_address, waker) = (address.clone(), pause.waker());
-        let thread = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
-            // If nobody wants the answer any more, a signal has come first.
-            if sender.send(thread_address.resolve()).is_ok() {
-                let _ = waker.wake();
-            }
-        })?;
-        let resolved = loop {
-            match pause.wait(None)? {
-                Woken::Signal(signal) => return Ok(Found::Signal(signal)),
-                Woken::Called | Woken::TimeUp => {}
-            }
-            if let Ok(resolved) = answer.try_recv() {
-                break resolved;
-            }
+        let text = match once_on_a_thread(address, pause)? {
+            Ok(endpoints) => return Ok(endpoints),
+            Err(text) if patience == Patience::None => return Err(of(option, text)),
+            Err(text) => text,
         };
-        // It has nothing more to do, and must not be left outside of the sandbox. It does not panic
-        // after its answer; if it should, the answer is no worse for that.
-        let _ = thread.join();
-        match resolved {
-            Ok(endpoints) => return Ok(Found::Addresses(endpoints)),
-            Err(error) => {
-                let text = error.to_string();
-                if last_error.as_ref() == Some(&text) {
-                    log::debug!("{option}: {text}");
-                } else {
-                    log::warn!("{option}: {text}; trying again every second (-D)");
-                }
-                last_error = Some(text);
-            }
+        if last_error.as_ref() == Some(&text) {
+            log::debug!("{option}: {text}");
+        } else {
+            log::warn!("{option}: {text}; trying again every second (-D)");
         }
-        if let Woken::Signal(signal) = pause.wait(Some(RETRY))? {
-            return Ok(Found::Signal(signal));
+        last_error = Some(text);
+        if let Woken::Signal(signal) = pause.wait(Some(RETRY)).map_err(cannot_wait)? {
+            return Err(End::Signal(signal));
         }
     }
+}
+
+/// [`once`], on a thread: a look-up can take half a minute, and no signal would be seen.
+fn once_on_a_thread(
+    address: &Address,
+    pause: &mut Pause,
+) -> Result<Result<Vec<Endpoint>, String>, End> {
+    let (sender, answer) = mpsc::channel();
+    let (address, waker) = (address.clone(), pause.waker());
+    let look_up = move || {
+        // If nobody wants the answer any more, a signal has come first.
+        if sender.send(once(&address)).is_ok() {
+            let _ = waker.wake();
+        }
+    };
+    let thread = thread::Builder::new().name("look-up".to_owned()).spawn(look_up);
+    let thread = thread.map_err(cannot_wait)?;
+    let found = loop {
+        match pause.wait(None).map_err(cannot_wait)? {
+            Woken::Signal(signal) => return Err(End::Signal(signal)),
+            Woken::Called | Woken::TimeUp => {}
+        }
+        if let Ok(found) = answer.try_recv() {
+            break found;
+        }
+    };
+    // It has nothing more to do, and must not be left outside of the sandbox. It does not panic
+    // after its answer; if it should, the answer is no worse for that.
+    let _ = thread.join();
+    Ok(found)
 }

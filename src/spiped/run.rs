@@ -24,7 +24,7 @@ use spiped_proto::{Role, SharedKey};
 
 use super::args::{self, Options};
 use super::daemon::{self, Starting, Stderr};
-use super::lookup::{Addresses, Source, check_source, look_up, look_up_patiently};
+use super::lookup::{Addresses, Patience, Source, check_source, look_up, look_up_heedfully};
 use super::pidfile::Pidfile;
 use super::user::UserSpec;
 use crate::logger::{self, Logger};
@@ -133,12 +133,14 @@ fn start(options: &Options, process: &mut Process) -> Result<EventLoop, End> {
     }
     let early = (options.foreground || patient).then(|| catch_signals(options)).transpose()?;
     let (addresses, early) = match early {
-        Some(signals) if patient => {
+        Some(signals) => {
+            let patience = if patient { Patience::Endless } else { Patience::None };
             let supervisor = process.supervisor.as_ref();
-            let (found, signals) = look_up_patiently(&source, &checked, signals, supervisor)?;
+            let (found, signals) =
+                look_up_heedfully(&source, &checked, signals, supervisor, patience)?;
             (found, Some(signals))
         }
-        early => (look_up(&source, &checked)?, early),
+        None => (look_up(&source, &checked)?, None),
     };
     let (bind, targets) = (&addresses.bind, &addresses.targets);
     checked.route.check(bind, targets, Wanted::Later).map_err(End::Failed)?;
