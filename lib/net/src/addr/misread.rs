@@ -25,20 +25,25 @@ pub(super) fn misread(text: &str) -> Option<Problem> {
         return Some(Problem::RelativePath);
     }
     if host.contains(':') && !is_ipv6(host) {
-        return Some(in_brackets(text).map_or(Problem::Colons, Problem::NoBrackets));
+        return Some(match in_brackets(text) {
+            Some(right) => Problem::NoBrackets(right),
+            None if is_ipv6(text) => Problem::NoPort,
+            None => Problem::Colons,
+        });
     }
     None
 }
 
-/// What is right in place of an IPv6 address without brackets, if this is one; its port ends at the
-/// last colon.
+/// What is right in place of an IPv6 address without brackets, if this is one; its port is behind the
+/// last colon. With an interface (`%eth0`) it is not written in brackets.
 #[must_use]
 pub fn in_brackets(text: &str) -> Option<String> {
     let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = |ip: &str| ip.parse::<Ipv6Addr>().is_ok();
     match text.rsplit_once(':') {
-        Some((ip, port)) if is_ipv6(ip) && digits(port) => Some(format!("[{ip}]:{port}")),
-        Some((ip, _)) if is_ipv6(ip) => Some(format!("[{ip}]:port")),
-        _ if is_ipv6(text) => Some(format!("[{text}]:port")),
+        Some((ip, port)) if bare(ip) && digits(port) => Some(format!("[{ip}]:{port}")),
+        Some((ip, _)) if bare(ip) => Some(format!("[{ip}]:port")),
+        _ if bare(text) => Some(format!("[{text}]:port")),
         _ => None,
     }
 }
@@ -65,10 +70,18 @@ mod tests {
             (":80", None),
             ("h:80", None),
             ("a:b:c", None),
+            ("fe80::1%eth0:80", None),
+            ("fe80::1%\n", None),
         ];
         for (text, right) in cases {
             assert_eq!(in_brackets(text).as_deref(), right, "{text}");
         }
+    }
+
+    #[test]
+    fn an_interface_needs_a_port_behind_it() {
+        assert_eq!(misread("fe80::1%eth0"), Some(Problem::NoPort));
+        assert_eq!(misread("fe80::1%eth0:80"), None);
     }
 
     #[test]
