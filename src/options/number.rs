@@ -1,7 +1,7 @@
 //! The numbers among the values of options: text in, checked counts and times out.
 //!
-//! Owns the number formats of C spiped (`strtoumax` with base 0, `strtod`) and the ranges. Refuses to
-//! name the option, as `value.rs` does.
+//! Owns the number formats of C spiped (`strtoumax` with base 0, `strtod`) and the ranges. Refuses
+//! to name the option, as `value.rs` does.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -22,8 +22,8 @@ pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 /// Shortest time an option can give: the resolution of poll(), so that -r cannot make a busy loop.
 pub const SHORTEST: Duration = Duration::from_millis(1);
 
-const EXPECTED_CONNECTIONS: &str = "expected a whole number of connections up to 2^64 - 1, 0 for no \
-                                    limit; a leading 0 means octal";
+const EXPECTED_CONNECTIONS: &str = "expected a whole number of connections up to 2^64 - 1, 0 for \
+                                    no limit; a leading 0 means octal";
 
 /// Reads `-n`: `None` is unlimited.
 ///

@@ -185,7 +185,8 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn errors_name_the_option_the_value_and_the_expectation() {
-    let whole = "expected a whole number of connections up to 2^64 - 1, 0 for no limit; a leading 0 means octal";
+    let whole = "expected a whole number of connections up to 2^64 - 1, 0 for no limit; a leading \
+                 0 means octal";
     assert_eq!(refused_with(&["-n", "12x"]), format!("-n \"12x\": {whole}"));
     assert_eq!(refused_with(&["--max-connections=12x"]), format!("-n \"12x\": {whole}"));
     assert!(refused_with(&["-o", "-1"]).starts_with("-o \"-1\": expected a number of seconds"));

@@ -34,8 +34,8 @@ pub(super) fn misread(text: &str) -> Option<Problem> {
     None
 }
 
-/// What is right in place of an IPv6 address without brackets, if this is one; its port is behind the
-/// last colon. With an interface (`%eth0`) it is not written in brackets.
+/// What is right in place of an IPv6 address without brackets, if this is one; its port is behind
+/// the last colon. With an interface (`%eth0`) it is not written in brackets.
 #[must_use]
 pub fn in_brackets(text: &str) -> Option<String> {
     let digits = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());

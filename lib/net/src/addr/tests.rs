@@ -1,5 +1,6 @@
 //! What the grammar takes, what it refuses, and look-ups that need no name server.
 
+use super::error::UNIX_PATH_LIMIT;
 use super::*;
 
 fn name(host: &str, service: &str) -> Form {
