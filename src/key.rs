@@ -2,8 +2,8 @@
 //!
 //! Owns the way from a file or standard input to the [`SharedKey`]: every byte to the end, through
 //! one buffer that is wiped. Refuses no length of a key that is used, as C spiped (a short one is
-//! warned about, and one that others can read), and to keep or show any byte of the key. Next: `crypt.rs` in lib/proto,
-//! where it is used.
+//! warned about, and one that others can read), and to keep or show any byte of the key. Next:
+//! `crypt.rs` in lib/proto, where it is used.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

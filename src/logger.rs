@@ -3,7 +3,8 @@
 //! Owns which messages are written (level and RUST_LOG), how a line looks, and the rule that **no
 //! message ever blocks or ends the process**: what cannot be written is dropped and counted, and
 //! once writing works again one line says how many were lost. Refuses to log elsewhere. Next:
-//! `logger/line.rs` (how a line looks), `logger/writer.rs` (queue, thread, loss), `logger/syslog.rs`.
+//! `logger/line.rs` (how a line looks), `logger/writer.rs` (queue, thread, loss),
+//! `logger/syslog.rs`.
 
 mod line;
 mod syslog;

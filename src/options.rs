@@ -2,9 +2,9 @@
 //!
 //! Owns the one definition of the common options ([`TunnelArgs`]), their types, and the parser
 //! frame. Refuses to act on them: nothing here opens a file or resolves a name. Values are read in
-//! `options/value.rs` and `options/number.rs`, what is printed is decided in `options/exit.rs`; what only one program has
-//! is in `spiped/args.rs` and `spipe/args.rs`, what is about WebSockets and proxies in
-//! `options/web.rs`.
+//! `options/value.rs` and `options/number.rs`, what is printed is decided in `options/exit.rs`;
+//! what only one program has is in `spiped/args.rs` and `spipe/args.rs`, what is about WebSockets
+//! and proxies in `options/web.rs`.
 
 mod exit;
 mod number;

@@ -30,7 +30,8 @@ const REPLACE: &str = "\r\x1b[K";
 /// connections share one wake-up and one write.
 const GATHER: Duration = Duration::from_millis(20);
 
-/// What is written at once at most, so that a pipe takes it whole (POSIX: `PIPE_BUF`, on Linux 4096).
+/// What is written at once at most, so that a pipe takes it whole (POSIX: `PIPE_BUF`, on Linux
+/// 4096).
 const WRITE_AT_ONCE: usize = 4096;
 
 /// Lines that wait for the thread at most: 1 MiB if all have the greatest length, 4 KiB. Later

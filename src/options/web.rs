@@ -54,8 +54,8 @@ pub struct ClientArgs {
     #[arg(value_parser = parse_ping, allow_hyphen_values = true)]
     ws_ping: Option<Duration>,
 
-    /// With -t ws:// or wss://: send this line, such as 'Name: value', with the request; @FILE reads
-    /// lines from a file. May be repeated
+    /// With -t ws:// or wss://: send this line, such as 'Name: value', with the request; @FILE
+    /// reads lines from a file. May be repeated
     #[arg(long, value_name = "HEADER", display_order = 899, allow_hyphen_values = true)]
     #[arg(action = ArgAction::Append)]
     http_header: Vec<Hidden>,

@@ -2,9 +2,9 @@
 //!
 //! Owns the list of calls that are refused, with EPERM, in every thread: programs and processes,
 //! other processes, privileges, namespaces and mounts, whose files are and who may use them, the
-//! kernel itself, and sockets of families that nobody here speaks. Refuses to list what is allowed instead: that would depend on the C
-//! library and on the modules of its resolver, and break with either's next version. DESIGN.md
-//! says more. There is nothing next.
+//! kernel itself, and sockets of families that nobody here speaks. Refuses to list what is allowed
+//! instead: that would depend on the C library and on the modules of its resolver, and break with
+//! either's next version. DESIGN.md says more. There is nothing next.
 
 use std::fmt;
 

@@ -55,8 +55,8 @@ impl Stdio {
         let (ours, event_loops) = UnixStream::pair()?;
         event_loops.set_nonblocking(true)?;
         let from_stdin = ours.try_clone()?;
-        // Takes the place of standard output when that is closed: nothing can be written to it. Unlike
-        // /dev/null it is there in an empty root, too.
+        // Takes the place of standard output when that is closed: nothing can be written to it.
+        // Unlike /dev/null it is there in an empty root, too.
         let (closed, _) = io::pipe()?;
         let counts = Arc::<Counts>::default();
         let (output, input) = (Arc::clone(&counts), Arc::clone(&counts));

@@ -74,8 +74,8 @@ struct Args {
     max_connections: Connections,
 
     /// With -d: keep no more unfinished handshakes than this at a time; 0 means no limit
-    // Room for 20000 strangers a second, each of whom has half a second to itself, in some 20 MB. See
-    // DESIGN.md.
+    // Room for 20000 strangers a second, each of whom has half a second to itself, in some 20 MB.
+    // See DESIGN.md.
     #[arg(long, value_name = "N", default_value = "10000", conflicts_with = "encrypt")]
     #[arg(value_parser = Connections::parse, allow_hyphen_values = true, display_order = 898)]
     max_handshakes: Connections,
@@ -128,8 +128,8 @@ struct RoleArgs {
     decrypt: bool,
 }
 
-/// The value of -n and of --max-handshakes. A type of its own, since clap takes an `Option` in a definition to mean that
-/// the option may be absent.
+/// The value of -n and of --max-handshakes. A type of its own, since clap takes an `Option` in a
+/// definition to mean that the option may be absent.
 #[derive(Clone, Copy, Debug)]
 struct Connections(Option<NonZeroUsize>);
 

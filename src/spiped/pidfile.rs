@@ -2,10 +2,10 @@
 //!
 //! Owns its name, its content (the process id in decimal, without a newline, as C spiped writes it)
 //! and the care that two daemons which follow one another on the same file never harm each other:
-//! whoever writes or removes it holds a lock on it meanwhile, and a start that fails leaves the file
-//! to the daemon that had it before. Refuses to hinder a start because of an old pidfile: whether the
-//! daemon that it names still runs is good for a warning only, as the addresses in use tell better
-//! whether there is room for both. Next: `user.rs`.
+//! whoever writes or removes it holds a lock on it meanwhile, and a start that fails leaves the
+//! file to the daemon that had it before. Refuses to hinder a start because of an old pidfile:
+//! whether the daemon that it names still runs is good for a warning only, as the addresses in use
+//! tell better whether there is room for both. Next: `user.rs`.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
@@ -84,8 +84,8 @@ impl Pidfile {
         }
     }
 
-    /// Warns if the file was another living daemon's, which from now on has none. Advises no signal:
-    /// a predecessor that finishes its connections would cut them short.
+    /// Warns if the file was another living daemon's, which from now on has none. Advises no
+    /// signal: a predecessor that finishes its connections would cut them short.
     pub fn warn_of_predecessor(&self) {
         if let Some(pid) = self.predecessor.as_deref().map(str::trim_ascii_end)
             && is_daemon(pid)

@@ -2,8 +2,8 @@
 //!
 //! Owns the attempts of one connection: they start 250 ms apart in the order of the list (RFC 8305,
 //! section 5), or at once when all before have failed; the first success wins; one deadline covers
-//! all, and what has to be opened on the socket that won (`transport/dial.rs`). A proxy is asked for
-//! one address of the target after the other, each on a connection of its own. A shortage of
+//! all, and what has to be opened on the socket that won (`transport/dial.rs`). A proxy is asked
+//! for one address of the target after the other, each on a connection of its own. A shortage of
 //! descriptors or buffers pauses, it fails nothing. Next: `relay.rs`.
 
 use std::fmt;
@@ -35,8 +35,8 @@ pub enum ConnectError {
     TimedOut(Option<Endpoint>),
     /// There is no address.
     NoAddress,
-    /// None of the addresses of the proxy that is to be asked for this destination; who has named it
-    /// comes first.
+    /// None of the addresses of the proxy that is to be asked for this destination; who has named
+    /// it comes first.
     Proxy(&'static str, String, Box<Self>),
     /// It is connected, but of no use; without a reason, the time was up.
     NotOpened(Endpoint, Hurdle, Option<String>),

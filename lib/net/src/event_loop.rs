@@ -2,9 +2,9 @@
 //!
 //! Owns the order of a round: take note of all that the kernel says, accept new connections (only
 //! now, so that no slot is reused while events for its last owner may still be at hand), then give
-//! every connection concerned one turn, and bury those that are over. Refuses to know what a connection does with its
-//! turn (`relay.rs`), how one comes in (`event_loop/intake.rs`), who counts as what
-//! (`event_loop/places.rs`) and what signals ask for (`event_loop/stopping.rs`).
+//! every connection concerned one turn, and bury those that are over. Refuses to know what a
+//! connection does with its turn (`relay.rs`), how one comes in (`event_loop/intake.rs`), who
+//! counts as what (`event_loop/places.rs`) and what signals ask for (`event_loop/stopping.rs`).
 
 mod crowd;
 mod gate;
@@ -47,9 +47,9 @@ pub use settings::{Outcome, Purpose, Settings};
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;
 
-/// Turns of strangers in one round of the loop. Each is a message read and a few hashes; where there
-/// is forward secrecy the round is over with the first that proves the key, because that costs as
-/// much as all of these.
+/// Turns of strangers in one round of the loop. Each is a message read and a few hashes; where
+/// there is forward secrecy the round is over with the first that proves the key, because that
+/// costs as much as all of these.
 const STRANGERS_PER_ROUND: usize = 64;
 
 /// Lines about connections that ended before they were authenticated: this many at once, and then
@@ -100,8 +100,8 @@ impl EventLoop {
     ///
     /// If the system has no descriptors for it.
     pub fn new(settings: Settings) -> io::Result<Self> {
-        // Every connection will want random numbers.  Where they come from a file, it is opened now,
-        // and stays open in the sandbox.
+        // Every connection will want random numbers.  Where they come from a file, it is opened
+        // now, and stays open in the sandbox.
         getrandom::fill(&mut [0]).map_err(io::Error::other)?;
         let (client, server) = match settings.carrier {
             Carrier::Socket => (None, None),

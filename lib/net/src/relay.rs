@@ -66,8 +66,8 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    /// Takes over an accepted connection (or spipe's own end), and begins what its role begins with:
-    /// the encrypting side connects to its target, the decrypting side shakes hands.
+    /// Takes over an accepted connection (or spipe's own end), and begins what its role begins
+    /// with: the encrypting side connects to its target, the decrypting side shakes hands.
     pub(crate) fn new(
         mut accepted: Transport,
         peer: Endpoint,

@@ -1,7 +1,7 @@
 //! Addresses that are no URLs: `/path`, `host:port` and `[IP]:port`.
 //!
-//! Owns their grammar, which is C's but for mistakes that C takes. Refuses to look anything up. Part
-//! of `addr.rs`; what is meant by a mistake is in `misread.rs`, the next file.
+//! Owns their grammar, which is C's but for mistakes that C takes. Refuses to look anything up.
+//! Part of `addr.rs`; what is meant by a mistake is in `misread.rs`, the next file.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

@@ -1,18 +1,18 @@
 //! Those who have not proved the key yet, and which of them yields when there are too many.
 //!
 //! Owns the choice: one from the address that has the most of them, newcomers counted. Never simply
-//! the oldest, which is the one nearest to finishing; and whoever brings many to the door crowds out
-//! his own. Newcomers themselves are not chosen; where that leaves only those from smaller crowds,
-//! and newcomers are the more, it is nobody's turn yet. Refuses to draw random numbers, to know
-//! limits and time, and to close anything. No step takes longer than looking up one of as many
+//! the oldest, which is the one nearest to finishing; and whoever brings many to the door crowds
+//! out his own. Newcomers themselves are not chosen; where that leaves only those from smaller
+//! crowds, and newcomers are the more, it is nobody's turn yet. Refuses to draw random numbers, to
+//! know limits and time, and to close anything. No step takes longer than looking up one of as many
 //! numbers as there are different counts. Part of `event_loop.rs`; next is `event_loop/places.rs`,
 //! which asks.
 //!
 //! What it is worth: with strangers from fewer addresses than half the places, a friend who comes
-//! alone from his own is never chosen: either half the places are newcomers', and their crowd is the
-//! larger one, or two of the others have one address. From more addresses, each of the M who are no
-//! newcomers is chosen alike: a friend who is none for the time T before his proof is there, while R
-//! strangers come in a second, stays with a chance of (1 - 1/M)^(R T), about e^(-R T / M).
+//! alone from his own is never chosen: either half the places are newcomers', and their crowd is
+//! the larger one, or two of the others have one address. From more addresses, each of the M who
+//! are no newcomers is chosen alike: a friend who is none for the time T before his proof is there,
+//! while R strangers come in a second, stays with a chance of (1 - 1/M)^(R T), about e^(-R T / M).
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;

@@ -3,8 +3,8 @@
 //! Owns the reasons not to accept: `-n`, descriptors, a shortage that is being waited out. A
 //! connection is accepted only if there is room for both of its sockets; until then it waits in the
 //! kernel's queue. Too many strangers are no reason: one of them yields, unless those who should
-//! have come only just now. No error of `accept` ends the daemon. Part of `event_loop.rs`; who counts
-//! as what is in `event_loop/places.rs`.
+//! have come only just now. No error of `accept` ends the daemon. Part of `event_loop.rs`; who
+//! counts as what is in `event_loop/places.rs`.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -160,7 +160,8 @@ impl Gate {
                 Accepted::None => door.ready = false,
                 Accepted::Failed(error) => {
                     // That connection is gone; there may be others. Should it be the listener that
-                    // has failed, the turn is over all the same, and the pause keeps us from spinning.
+                    // has failed, the turn is over all the same, and the pause keeps us from
+                    // spinning.
                     log::debug!("a connection was lost before it was accepted: {error}");
                     self.failures += 1;
                     if self.failures >= FAILURES_BEFORE_PAUSE {

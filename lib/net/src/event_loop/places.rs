@@ -2,11 +2,11 @@
 //!
 //! Owns the counts that keep them apart. On the decrypting side `-n` counts those who have proved
 //! that they hold the key, so no number of strangers can fill it; one who proves it while `-n` is
-//! full waits, first come first served. On the encrypting side everybody is a friend from the start,
-//! as with C. A stranger that has just come has some time to itself before it may have to yield: a
-//! crowd of friends at once must not drive out each other. Refuses to close anything. Part of
-//! `event_loop.rs`; which stranger yields is in `event_loop/crowd.rs`, what follows for accepting in
-//! `event_loop/gate.rs`.
+//! full waits, first come first served. On the encrypting side everybody is a friend from the
+//! start, as with C. A stranger that has just come has some time to itself before it may have to
+//! yield: a crowd of friends at once must not drive out each other. Refuses to close anything. Part
+//! of `event_loop.rs`; which stranger yields is in `event_loop/crowd.rs`, what follows for
+//! accepting in `event_loop/gate.rs`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

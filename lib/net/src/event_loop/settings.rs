@@ -40,7 +40,8 @@ pub struct Settings {
     pub bind: Vec<Endpoint>,
     /// `-o`: how long connecting, and how long the handshake, may take; `None` for ever.
     pub timeout: Option<Duration>,
-    /// `--coalesce`: how long bytes that do not fill a packet may wait for more; zero for not at all.
+    /// `--coalesce`: how long bytes that do not fill a packet may wait for more; zero for not at
+    /// all.
     pub coalesce: Duration,
     /// Unless `-j`: let the kernel probe peers that are silent.
     pub keepalive: bool,
@@ -51,8 +52,8 @@ pub struct Settings {
     pub ack_timeout: Option<Duration>,
     /// `--drain-timeout`: how long connections may go on after SIGTERM; `None` for ever.
     pub drain_timeout: Option<Duration>,
-    /// `-n`: how many connections there may be at a time; on the decrypting side those of peers that
-    /// have proved that they hold the key.
+    /// `-n`: how many connections there may be at a time; on the decrypting side those of peers
+    /// that have proved that they hold the key.
     pub max_connections: usize,
     /// `--max-handshakes`: how many others there may be on the decrypting side, at least one.
     pub max_handshakes: usize,

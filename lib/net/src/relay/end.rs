@@ -1,6 +1,7 @@
 //! One side of a connection: its transport, and what waits to be written to it.
 //!
-//! Owns the rest of a short write and the size of the next read. Refuses to look into the bytes. `relay.rs` holds two of these.
+//! Owns the rest of a short write and the size of the next read. Refuses to look into the bytes.
+//! `relay.rs` holds two of these.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -310,8 +311,8 @@ mod tests {
             Self { end: End::new(transport, 64 << 10), poll }
         }
 
-        /// As the loop does: all that the events so far allow, until `until` says that it is enough.
-        /// Panics if the events do not tell of it.
+        /// As the loop does: all that the events so far allow, until `until` says that it is
+        /// enough. Panics if the events do not tell of it.
         fn read_until(&mut self, until: impl Fn(&[u8], bool) -> bool) -> (Vec<u8>, bool) {
             let deadline = Instant::now() + Duration::from_secs(10);
             let (mut got, mut ended) = (Vec::new(), false);

@@ -32,8 +32,8 @@ pub(super) fn accepted_side(role: Role) -> Side {
 }
 
 impl Relay {
-    /// Lets one that waits for a place have it; false if it is over already. Its next turn begins to
-    /// connect to the target.
+    /// Lets one that waits for a place have it; false if it is over already. Its next turn begins
+    /// to connect to the target.
     pub(crate) fn take_place(&mut self, shared: &Shared, now: Instant) -> bool {
         let waits = self.closing.is_none();
         if waits {
@@ -46,8 +46,8 @@ impl Relay {
         self.way = Way::Connecting(Box::new(Connector::new(shared.route.clone(), now)));
     }
 
-    /// The peer has proved that it holds the key: now it may be connected to the target, unless there
-    /// are as many such connections as there may be.
+    /// The peer has proved that it holds the key: now it may be connected to the target, unless
+    /// there are as many such connections as there may be.
     pub(super) fn ask_for_place(&mut self, ctx: &Context<'_>) {
         if ctx.place_free {
             self.connect(ctx.shared, ctx.now);

@@ -158,8 +158,8 @@ impl Stream {
 
     /// Whether a read that fills only a part of its buffer has taken all there was.
     ///
-    /// So it is for TCP on Linux, if events tell of urgent data; elsewhere nobody promises it, and a
-    /// read of a UNIX socket stops where a descriptor was passed.
+    /// So it is for TCP on Linux, if events tell of urgent data; elsewhere nobody promises it, and
+    /// a read of a UNIX socket stops where a descriptor was passed.
     fn is_drained_by_short_reads(&self) -> bool {
         cfg!(target_os = "linux") && self.kind == Kind::Tcp
     }
@@ -187,8 +187,8 @@ impl Stream {
         })
     }
 
-    /// With what error the connection has been ended that nobody reads at present; asking uses it up.
-    /// The end of both streams is no error: what was sent before it is still to be read.
+    /// With what error the connection has been ended that nobody reads at present; asking uses it
+    /// up. The end of both streams is no error: what was sent before it is still to be read.
     pub(super) fn take_error(&self) -> Option<io::ErrorKind> {
         if !self.ready.broken() {
             return None;
