@@ -73,6 +73,37 @@ fn shortages_that_pass_are_waited_out() {
     }
 }
 
+/// The system does not say when a target can be written to again: the connection ends, with the
+/// reason, and nothing else does.
+#[test]
+fn who_cannot_be_watched_for_room_is_reset() {
+    if !have_strace("who_cannot_be_watched_for_room_is_reset") {
+        return;
+    }
+    let (room, server) = (Room::new(), Server::holding());
+    // Six come before there is anybody, and then the peer and the target.
+    let inject = ["epoll_ctl:error=ENOMEM:when=9".to_owned()];
+    let daemon = start(Role::Decrypt, &room, server.address(), &inject, &["-o", "0.3"]);
+    let connect = || {
+        let socket = daemon.address().connect().expect("connect");
+        Raw::client(socket, &room.secret(), Secrecy::None).expect("handshake")
+    };
+    let mut raw = connect();
+    let target = server.accept();
+    let error = loop {
+        if let Err(error) = raw.send(&[0; 64 << 10]) {
+            break error;
+        }
+    };
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error}");
+    wait_until("the reason", || {
+        daemon.log().contains("decrypted, ") && daemon.log().contains("Cannot allocate memory")
+    });
+    drop(target);
+    connect();
+    drop(server.accept());
+}
+
 /// No socket for the target, ever: that connection fails, with the reason, and nothing else does.
 fn lasting(role: Role, call: &str) {
     let (room, server) = (Room::new(), Server::echo());

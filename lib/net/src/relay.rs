@@ -180,8 +180,13 @@ impl Relay {
         if pumped != Pumped::Done
             && let Err(error) = self.watch_for_room(ctx)
         {
-            self.kill(EndReason::System(error));
-            return Pumped::Done;
+            // No event will tell when the rest can be written.
+            if self.closing.is_some() {
+                self.kill(EndReason::System(error));
+                return Pumped::Done;
+            }
+            self.close(EndReason::System(error), ctx);
+            return Pumped::Again;
         }
         pumped
     }

@@ -95,7 +95,9 @@ impl End {
 
     /// Reads once; at the end of the stream 0.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if let (Some(ahead), Some(first)) = (self.ahead.take(), into.first_mut()) {
+        if let Some(first) = into.first_mut()
+            && let Some(ahead) = self.ahead.take()
+        {
             *first = ahead;
             return Ok(1);
         }
