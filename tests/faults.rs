@@ -236,6 +236,30 @@ fn who_is_reset_while_the_target_does_not_answer_is_given_up() {
     }
 }
 
+/// What came before the reset is for the target, however late that answers.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_was_sent_before_a_reset_reaches_a_target_that_answers_later() {
+    let room = Room::new();
+    let (target, place, queue) = Address::any_v4().listen_to_nobody().expect("listen");
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), &place);
+    let daemon = daemon.flags(&["-o", "inf"]).start();
+    let socket = daemon.address().connect().expect("connect");
+    let mut raw = Raw::client(socket, &room.secret(), Secrecy::None).expect("handshake");
+    raw.send(b"last words").expect("send");
+    wait_until("all is acknowledged", || kernel::acknowledged(&raw.socket));
+    reset(raw.socket);
+    // Those in the queue come first, and go.
+    drop(queue);
+    let mut got = Vec::new();
+    while got.is_empty() {
+        let (mut accepted, _) = target.accept().expect("accept");
+        support::address::limit(&accepted).expect("timeouts");
+        let _ = accepted.read_to_end(&mut got); // a reset ends it
+    }
+    assert_eq!(got, b"last words");
+}
+
 /// The target's process is killed, and comes again.
 #[test]
 fn a_target_may_go_and_come_back() {

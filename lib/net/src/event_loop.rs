@@ -39,7 +39,7 @@ use crate::token::Source;
 use crate::transport::Transport;
 use crate::transport::dial::Opening;
 use crate::web::{Carrier, WebServer};
-use gate::Gate;
+use gate::{ACCEPTS_PER_TURN, Gate};
 use places::Places;
 use queue::Queue;
 pub use settings::{Outcome, Purpose, Settings};
@@ -249,11 +249,15 @@ impl EventLoop {
             }
             let due: Vec<usize> = self.timers.due(now).collect();
             due.into_iter().for_each(|slot| self.enqueue(slot));
-            if !behind {
+            let early = self.nobody_yields_unheard();
+            if early && !behind {
                 self.accept(now);
             }
             self.pump_friends(now);
             self.pump_strangers(now);
+            if !early && self.handshake_queue.len() < STRANGERS_PER_ROUND {
+                self.accept(now);
+            }
             if std::mem::take(&mut self.wipes_stack) {
                 spiped_proto::wipe_stack();
             }
@@ -319,6 +323,13 @@ impl EventLoop {
         }
     }
 
+    /// Whether all who may be accepted now can be so without a stranger's yielding that has sent
+    /// something: what it has sent may be its proof. Otherwise the turns come first.
+    fn nobody_yields_unheard(&self) -> bool {
+        let most = self.gate.most_strangers(&self.places);
+        self.handshake_queue.is_empty() || self.places.strangers() + ACCEPTS_PER_TURN <= most
+    }
+
     /// Whether whoever proves that it holds the key makes us compute.
     fn proof_needs_powers(&self) -> bool {
         self.shared.proto.pfs != Pfs::Refuse
@@ -327,8 +338,10 @@ impl EventLoop {
     /// Whether any turn of a stranger may be one that computes: those of TLS may, and on the
     /// encrypting side those that answer a nonce.
     fn any_turn_may_compute(&self) -> bool {
-        let tls = self.server.as_ref().is_some_and(|server| server.tls.is_some());
-        tls || self.shared.proto.role == Role::Encrypt && self.proof_needs_powers()
+        let serves = self.server.as_ref().is_some_and(|server| server.tls.is_some());
+        let web = self.shared.route.opening.web.as_ref();
+        let asks = web.is_some_and(|client| client.tls.is_some());
+        serves || asks || self.shared.proto.role == Role::Encrypt && self.proof_needs_powers()
     }
 
     /// A turn; true if it has shown that the peer holds the key.

@@ -186,9 +186,13 @@ impl Transport {
         }
     }
 
-    /// With what error the connection beneath has been ended while nobody reads it.
+    /// With what error the connection has been ended while nobody reads it, if nothing is left to be
+    /// read. Of a WebSocket that cannot be said before it is read.
     pub(crate) fn take_error(&self) -> Option<io::ErrorKind> {
-        self.stream().take_error()
+        match self {
+            Self::Socket(stream) => stream.take_error(),
+            Self::Web(_) => None,
+        }
     }
 
     /// Bytes that were taken and have not been passed to the system.

@@ -30,7 +30,7 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 const FAILURES_BEFORE_PAUSE: u32 = 16;
 
 /// Connections accepted in one turn of the loop.
-const ACCEPTS_PER_TURN: usize = 64;
+pub(super) const ACCEPTS_PER_TURN: usize = 64;
 
 struct Door {
     listener: Listener,

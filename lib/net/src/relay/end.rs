@@ -263,8 +263,12 @@ impl End {
         Some(kind)
     }
 
-    /// With what error the connection has been ended while nobody reads this side.
+    /// With what error the connection has been ended while nobody reads this side, if nothing is
+    /// left to be read.
     pub(super) fn take_error(&mut self) -> Option<io::ErrorKind> {
+        if self.ahead.is_some() {
+            return None;
+        }
         let kind = self.transport.take_error()?;
         self.fail();
         Some(kind)

@@ -94,8 +94,8 @@ impl Relay {
     }
 
     /// While there is no target nobody reads the other side, and only an event tells that it was
-    /// reset: then there is no use in going on. Its end alone is another matter, what it has sent
-    /// before being for the target.
+    /// reset: then there is no use in going on, unless it has sent something before, which is for
+    /// the target.
     pub(super) fn end_if_deserted(&mut self, ctx: &Context<'_>) {
         if matches!(self.way, Way::None) {
             return;

@@ -187,13 +187,15 @@ impl Stream {
         })
     }
 
-    /// With what error the connection has been ended that nobody reads at present; asking uses it
-    /// up. The end of both streams is no error: what was sent before it is still to be read.
+    /// With what error the connection has been ended that nobody reads at present, and of which
+    /// nothing is left to be read; asking uses it up.
     pub(super) fn take_error(&self) -> Option<io::ErrorKind> {
         if !self.ready.broken() {
             return None;
         }
-        self.socket.take_error().unwrap_or_else(Some).map(|error| error.kind())
+        // What had come before a reset is told first.
+        let error = self.peek(&mut [0]).err()?;
+        (error.kind() != io::ErrorKind::WouldBlock).then(|| error.kind())
     }
 
     pub(super) fn unsent(&self) -> usize {
