@@ -1,7 +1,7 @@
 //! Waiting outside the event loop, without being deaf to signals.
 //!
 //! Owns a small poll of its own for the two moments at which a program waits although its loop does
-//! not run: `-D` before a name can be looked up, and `spipe` while its last bytes go to stdout.
+//! not run: `-D` and `-F` while names are looked up, and `spipe` while its last bytes go to stdout.
 //! Once handlers are installed a signal does nothing by itself any more, so somebody must look.
 
 use std::io;
