@@ -68,8 +68,9 @@ check:
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
-	@! grep -rnE --include='*.rs' '^.{101,}' bench container lib src tests || \
-	    { echo 'lines of more than 100 columns, which the formatter lets pass in comments' >&2; exit 1; }
+	@code=0; LC_ALL=C.UTF-8 grep -rnE --include='*.rs' '^.{101,}' bench container lib src tests \
+	    || code=$$?; test $$code -eq 1 || { echo 'check: cannot search, or (above) lines of more' \
+	    'than 100 columns, which the formatter lets pass in comments' >&2; exit 1; }
 
 # The C programs are the peers of the interoperability tests; the script says where they are, or
 # says loudly that there are none.

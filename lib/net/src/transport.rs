@@ -186,8 +186,8 @@ impl Transport {
         }
     }
 
-    /// With what error the connection has been ended while nobody reads it, if nothing is left to be
-    /// read. Of a WebSocket that cannot be said before it is read.
+    /// With what error the connection has been ended while nobody reads it, if nothing is left
+    /// to be read. Of a WebSocket that cannot be said before it is read.
     pub(crate) fn take_error(&self) -> Option<io::ErrorKind> {
         match self {
             Self::Socket(stream) => stream.take_error(),
