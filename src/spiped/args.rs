@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Command, CommandFactory, Parser, ValueHint};
 use log::LevelFilter;
+use spiped_net::addr::INHERITED_PREFIX;
 use spiped_net::addr::{Address, Form};
-use spiped_net::listener::inherited::PREFIX;
 use spiped_net::listener::{self, Sharing};
 use spiped_proto::{Pfs, Role};
 
@@ -219,7 +219,7 @@ where
     let web = web.map_err(|error| Exit::usage(PROGRAM, &error))?;
     let is_unix = Address::parse(&args.source)
         .is_ok_and(|source| matches!(source.socket().form(), Form::Unix(_)));
-    if args.reuse_port && (is_unix || args.source.starts_with(PREFIX)) {
+    if args.reuse_port && (is_unix || args.source.starts_with(INHERITED_PREFIX)) {
         let what = format!(
             "--reuse-port is for TCP addresses that spiped itself binds, not for -s {:?}",
             args.source

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use spiped_net::addr::{Address, Endpoint};
+use spiped_net::addr::{Address, Endpoint, INHERITED_PREFIX};
 use spiped_net::listener::{Listener, inherited};
 use spiped_net::pause::{Pause, Woken};
 use spiped_net::proxy::Via;
@@ -35,7 +35,7 @@ pub(super) enum Source {
 
 /// To be called before anything is opened: sockets that were passed are open already.
 pub(super) fn check_source(text: &str) -> Result<Source, End> {
-    match text.strip_prefix(inherited::PREFIX) {
+    match text.strip_prefix(INHERITED_PREFIX) {
         Some("") => Err(of("-s", format!("{text:?}: expected the name of a socket behind it"))),
         Some(name) => inherited::take(name).map(Source::Inherited).map_err(|error| of("-s", error)),
         None => Address::parse(text).map(Source::Address).map_err(|error| of("-s", error)),

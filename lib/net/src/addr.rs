@@ -30,6 +30,10 @@ pub use error::{AddressError, ResolveError};
 pub use misread::in_brackets;
 pub use web::{Security, WebUrl};
 
+/// What `-s` begins with where it names a socket that a service manager passes, instead of being an
+/// address (`listener/inherited.rs`).
+pub const INHERITED_PREFIX: &str = "systemd:";
+
 /// An address as the user wrote it, checked for syntax but not yet looked up.
 ///
 /// `Display` gives back exactly what was written, because the default pidfile is named after it;

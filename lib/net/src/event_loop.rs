@@ -42,7 +42,7 @@ use crate::web::{Carrier, WebServer};
 use gate::{ACCEPTS_PER_TURN, Gate};
 use places::Places;
 use queue::Queue;
-pub use settings::{Outcome, Purpose, Settings};
+pub use settings::{Outcome, Settings};
 
 /// Events taken from the kernel at once.
 const EVENTS_PER_TURN: usize = 512;

@@ -35,6 +35,6 @@ mod transport;
 pub mod web;
 
 pub use connector::ConnectError;
-pub use event_loop::{EventLoop, Outcome, Purpose, Settings};
-pub use relay::{Carried, EndReason, FailedHandshake, Ours};
+pub use event_loop::{EventLoop, Outcome, Settings};
+pub use relay::{Carried, EndReason, FailedHandshake, Ours, Purpose};
 pub use transport::dial::Hurdle;

@@ -21,9 +21,9 @@ use mio::event::Event as MioEvent;
 use spiped_proto::{Authenticated, Conn, Event, Heard, Input, Role, Side};
 
 use crate::addr::Endpoint;
-use crate::event_loop::Purpose;
 use crate::transport::{ACCEPTED_TAKE_AFTER_LISTENER, Transport};
 use closing::Closing;
+pub use context::Purpose;
 pub(crate) use context::{Context, Scratch, Shared};
 use end::End;
 use idle::Idle;

@@ -6,8 +6,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::INHERITED_PREFIX;
 use super::error::Problem;
-use crate::listener::inherited::PREFIX;
 
 /// What is wrong with what is neither path nor URL nor in brackets, and has no '@'.
 pub(super) fn misread(text: &str) -> Option<Problem> {
@@ -18,7 +18,7 @@ pub(super) fn misread(text: &str) -> Option<Problem> {
     {
         return Some(Problem::Slashes);
     }
-    if text.starts_with(PREFIX) && service.contains(|c: char| !c.is_ascii_digit()) {
+    if text.starts_with(INHERITED_PREFIX) && service.contains(|c: char| !c.is_ascii_digit()) {
         return Some(Problem::Inherited);
     }
     if text.contains('/') {

@@ -6,20 +6,9 @@ use spiped_proto::{Pfs, Role, SharedKey};
 
 use crate::addr::Endpoint;
 use crate::proxy::Via;
-use crate::relay::EndReason;
+use crate::relay::{EndReason, Purpose};
 use crate::signal::Signal;
 use crate::web::Carrier;
-
-/// What the loop is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// `spiped`: any number of connections. SIGTERM lets those there are come to their ends.
-    Serve,
-    /// `spipe`: one connection, whose user is told why it fails. SIGTERM ends it at once.
-    Pipe,
-    /// `spipe --check`: the same, but it is over when its handshake is.
-    Check,
-}
 
 /// What the loop is to do.
 #[derive(Debug)]

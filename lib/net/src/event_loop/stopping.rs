@@ -9,8 +9,8 @@ use std::time::Instant;
 
 use spiped_proto::Role;
 
-use super::{EventLoop, Purpose, counts, say_suppressed};
-use crate::relay::EndReason;
+use super::{EventLoop, counts, say_suppressed};
+use crate::relay::{EndReason, Purpose};
 use crate::signal::Signal;
 
 impl EventLoop {

@@ -14,9 +14,6 @@ use socket2::{Domain, Socket, Type};
 use super::Listener;
 use crate::addr::Endpoint;
 
-/// What `-s` begins with.
-pub const PREFIX: &str = "systemd:";
-
 /// The listeners that were passed under this name, in their order.
 ///
 /// To be called once, at the very start: before any other descriptor is opened, and before the

@@ -10,7 +10,6 @@ use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
 use spiped_proto::{Config, Side};
 
 use crate::connector::Route;
-use crate::event_loop::Purpose;
 use crate::token::Source;
 use crate::transport::MAX_HEADROOM;
 
@@ -41,6 +40,17 @@ impl Scratch {
     }
 }
 
+/// What the connections of the process are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// `spiped`: any number of connections. SIGTERM lets those there are come to their ends.
+    Serve,
+    /// `spipe`: one connection, whose user is told why it fails. SIGTERM ends it at once.
+    Pipe,
+    /// `spipe --check`: the same, but it is over when its handshake is.
+    Check,
+}
+
 /// What all connections of the process share.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -51,7 +61,6 @@ pub(crate) struct Shared {
     pub(crate) idle_timeout: Option<Duration>,
     /// `--ack-timeout`.
     pub(crate) ack_timeout: Option<Duration>,
-    /// What the loop is for.
     pub(crate) purpose: Purpose,
 }
 
