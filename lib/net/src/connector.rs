@@ -6,9 +6,10 @@
 //! for one address of the target after the other, each on a connection of its own. A shortage of
 //! descriptors or buffers pauses, it fails nothing. Next: `relay.rs`.
 
-use std::fmt;
+mod error;
+mod route;
+
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Registry, Token};
@@ -17,61 +18,16 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::addr::Endpoint;
 use crate::bind::bind_socket;
 use crate::limits::is_shortage;
-use crate::transport::dial::{Dial, Hurdle, Opening};
+use crate::transport::dial::{Dial, Hurdle};
 use crate::transport::{Stream, Transport};
+pub use error::ConnectError;
+pub(crate) use route::Route;
 
 /// Time between the starts of two attempts (RFC 8305, section 8: Connection Attempt Delay).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Time until something is tried again for which the system had no room.
 const SHORTAGE_DELAY: Duration = Duration::from_millis(50);
-
-/// Why no address of the target could be reached.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// The last attempt failed with this error.
-    Failed(Endpoint, io::Error),
-    /// The time was up while attempts were under way, or while the system had no room for one.
-    TimedOut(Option<Endpoint>),
-    /// There is no address.
-    NoAddress,
-    /// None of the addresses of the proxy that is to be asked for this destination; who has named
-    /// it comes first.
-    Proxy(&'static str, String, Box<Self>),
-    /// It is connected, but of no use; without a reason, the time was up.
-    NotOpened(Endpoint, Hurdle, Option<String>),
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(endpoint, error) => write!(f, "cannot connect to {endpoint}: {error}"),
-            Self::TimedOut(Some(endpoint)) => write!(f, "{endpoint} did not answer in time"),
-            Self::TimedOut(None) => f.write_str("the system had no room for a connection in time"),
-            Self::NoAddress => f.write_str("the target has no address"),
-            Self::Proxy(source, destination, error) => {
-                write!(f, "no way to the proxy of {source} for {destination}: {error}")
-            }
-            Self::NotOpened(endpoint, hurdle, Some(reason)) => {
-                write!(f, "{hurdle} at {endpoint}: {reason}")
-            }
-            Self::NotOpened(endpoint, hurdle, None) => {
-                write!(f, "{hurdle} at {endpoint}: it did not answer in time")
-            }
-        }
-    }
-}
-
-/// Where and how connections to the target are made.
-#[derive(Clone, Debug)]
-pub(crate) struct Route {
-    pub(crate) targets: Arc<[Endpoint]>,
-    /// `-b`: what outgoing sockets are bound to, the first of the right family.
-    pub(crate) bind: Arc<[Endpoint]>,
-    pub(crate) timeout: Option<Duration>,
-    /// What is to be done on the socket before it is usable.
-    pub(crate) opening: Opening,
-}
 
 /// How far the attempts are.
 #[derive(Debug)]

@@ -3,8 +3,9 @@
 //! Owns the order of a round: take note of all that the kernel says, accept new connections (only
 //! now, so that no slot is reused while events for its last owner may still be at hand), then give
 //! every connection concerned one turn, and bury those that are over. Refuses to know what a
-//! connection does with its turn (`relay.rs`), how one comes in (`event_loop/intake.rs`), who
-//! counts as what (`event_loop/places.rs`) and what signals ask for (`event_loop/stopping.rs`).
+//! connection does with its turn (`relay.rs`), who has one (`event_loop/turns.rs`), how one comes in
+//! (`event_loop/intake.rs`), who counts as what (`event_loop/places.rs`) and what signals ask for
+//! (`event_loop/stopping.rs`).
 
 mod crowd;
 mod gate;
@@ -13,6 +14,7 @@ mod places;
 mod queue;
 mod settings;
 mod stopping;
+mod turns;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 use mio::event::Event;
 use mio::{Events, Poll, Waker};
 use slab::Slab;
-use spiped_proto::{Config, Pfs, Role};
+use spiped_proto::Config;
 
 use crate::addr::Endpoint;
 use crate::connector::Route;
@@ -32,25 +34,21 @@ use crate::count::Count;
 use crate::dns::{Follows, Refresher};
 use crate::listener::Listener;
 use crate::rate::RateLimit;
-use crate::relay::{Context, EndReason, Pumped, Relay, Scratch, Shared};
+use crate::relay::{EndReason, Relay, Scratch, Shared};
 use crate::signal::{Signal, Signals};
 use crate::supervisor::{Counts, Supervisor};
 use crate::token::Source;
 use crate::transport::Transport;
 use crate::transport::dial::Opening;
 use crate::web::{Carrier, WebServer};
-use gate::{ACCEPTS_PER_TURN, Gate};
+use gate::Gate;
 use places::Places;
 use queue::Queue;
 pub use settings::{Outcome, Settings};
+use turns::{STRANGERS_PER_ROUND, StrangerCost};
 
 /// Events taken from the kernel at once.
-const EVENTS_PER_TURN: usize = 512;
-
-/// Turns of strangers in one round of the loop. Each is a message read and a few hashes; where
-/// there is forward secrecy the round is over with the first that proves the key, because that
-/// costs as much as all of these.
-const STRANGERS_PER_ROUND: usize = 64;
+const EVENTS_PER_ROUND: usize = 512;
 
 /// Lines about connections that ended before they were authenticated: this many at once, and then
 /// one in this time. Anybody can cause them, so they must not fill a disk.
@@ -69,6 +67,7 @@ pub struct EventLoop {
     shared: Shared,
     /// How those who come ask for WebSockets, if they do.
     server: Option<Arc<WebServer>>,
+    stranger_cost: StrangerCost,
     scratch: Scratch,
     /// Bytes that wait to be written, in all connections together.
     waiting: usize,
@@ -103,6 +102,8 @@ impl EventLoop {
         // Every connection will want random numbers.  Where they come from a file, it is opened
         // now, and stays open in the sandbox.
         getrandom::fill(&mut [0]).map_err(io::Error::other)?;
+        let stranger_cost =
+            StrangerCost::new(settings.role, settings.pfs, settings.carrier.has_tls());
         let (client, server) = match settings.carrier {
             Carrier::Socket => (None, None),
             Carrier::WebClient(client) => (Some(Arc::new(client)), None),
@@ -132,6 +133,7 @@ impl EventLoop {
                 purpose: settings.purpose,
             },
             server,
+            stranger_cost,
             scratch: Scratch::new(),
             waiting: 0,
             slots: Slab::new(),
@@ -219,7 +221,7 @@ impl EventLoop {
     ///
     /// Only if the kernel refuses to poll, which no peer and no shortage can cause.
     pub fn run(&mut self) -> io::Result<Outcome> {
-        let mut events = Events::with_capacity(EVENTS_PER_TURN);
+        let mut events = Events::with_capacity(EVENTS_PER_ROUND);
         loop {
             if self.gate.is_closed() && self.slots.is_empty() {
                 say_suppressed(self.strangers.take_suppressed());
@@ -294,122 +296,10 @@ impl EventLoop {
         None
     }
 
-    fn enqueue(&mut self, slot: usize) {
-        if let Some(entry) = self.slots.get(slot) {
-            let established = entry.relay.is_authenticated();
-            let queue = if established { &mut self.run_queue } else { &mut self.handshake_queue };
-            queue.push(slot);
-        }
-    }
-
-    /// One turn for every connection that carries data. Who wants another one waits for the next
-    /// round. Those that are over are removed, after the batch of events has been looked at.
-    fn pump_friends(&mut self, now: Instant) {
-        for _ in 0..self.run_queue.len() {
-            let Some(slot) = self.run_queue.pop() else { break };
-            self.pump(slot, now);
-        }
-    }
-
-    /// One turn for those that carry no data yet, but only up to the first that computes powers: so
-    /// data waits for one such handshake at most.
-    fn pump_strangers(&mut self, now: Instant) {
-        for _ in 0..self.handshake_queue.len().min(STRANGERS_PER_ROUND) {
-            let Some(slot) = self.handshake_queue.pop() else { break };
-            let proved = self.pump(slot, now);
-            if self.any_turn_may_compute() || proved && self.proof_needs_powers() {
-                break;
-            }
-        }
-    }
-
-    /// Whether all who may be accepted now can be so without a stranger's yielding that has sent
-    /// something: what it has sent may be its proof. Otherwise the turns come first.
-    fn nobody_yields_unheard(&self) -> bool {
-        let most = self.gate.most_strangers(&self.places);
-        self.handshake_queue.is_empty() || self.places.strangers() + ACCEPTS_PER_TURN <= most
-    }
-
-    /// Whether whoever proves that it holds the key makes us compute.
-    fn proof_needs_powers(&self) -> bool {
-        self.shared.proto.pfs != Pfs::Refuse
-    }
-
-    /// Whether any turn of a stranger may be one that computes: those of TLS may, and on the
-    /// encrypting side those that answer a nonce.
-    fn any_turn_may_compute(&self) -> bool {
-        let serves = self.server.as_ref().is_some_and(|server| server.tls.is_some());
-        let web = self.shared.route.opening.web.as_ref();
-        let asks = web.is_some_and(|client| client.tls.is_some());
-        serves || asks || self.shared.proto.role == Role::Encrypt && self.proof_needs_powers()
-    }
-
-    /// A turn; true if it has shown that the peer holds the key.
-    fn pump(&mut self, slot: usize, now: Instant) -> bool {
-        let Some(entry) = self.slots.get_mut(slot) else { return false };
-        let mut ctx = Context {
-            now,
-            slot,
-            registry: self.poll.registry(),
-            shared: &self.shared,
-            scratch: &mut self.scratch,
-            waiting: self.waiting,
-            place_free: self.places.is_free(),
-        };
-        let before = entry.relay.waiting();
-        let pumped = entry.relay.pump(&mut ctx);
-        self.waiting = self.waiting + entry.relay.waiting() - before;
-        let deadline = if pumped == Pumped::Done { None } else { entry.relay.poll_timeout() };
-        self.timers.set(slot, &mut entry.armed, deadline);
-        let proved = entry.relay.is_authenticated() && self.places.recognise(slot);
-        match pumped {
-            Pumped::Wait => {}
-            Pumped::Again => self.enqueue(slot),
-            Pumped::Done => self.bury(slot, now),
-        }
-        proved
-    }
-
-    /// Logs the one line of a connection that is over, and frees its slot and its place.
-    fn bury(&mut self, slot: usize, now: Instant) {
-        let relay = self.slots.remove(slot).relay;
-        self.places.leave(slot);
-        if relay.is_authenticated() {
-            log::info!("{}", relay.summary(now));
-        } else if relay.reason().is_silent_visit() {
-            log::debug!("{}", relay.summary(now));
-        } else if let Some(suppressed) = self.strangers.admit(now) {
-            say_suppressed(suppressed);
-            log::info!("{}", relay.summary(now));
-        }
-        self.last = Some(relay.into_reason());
-        self.wipes_stack = true;
-        while let Some(next) = self.places.call_next() {
-            if self.slots[next].relay.take_place(&self.shared, now) {
-                self.places.take_seat(next);
-                self.enqueue(next);
-            }
-        }
-    }
-
     fn take_addresses(&mut self) {
-        let route = &mut self.shared.route;
         for (what, refresher) in &self.refreshers {
-            let Some(found) = refresher.poll() else { continue };
-            match (what, &mut route.opening.via) {
-                (Follows::Destination, Some(via)) => {
-                    if Arc::make_mut(via).redirect(&found) {
-                        log::info!("the proxy is now asked for {}", via.shown());
-                    }
-                }
-                (Follows::Destination, None) => {}
-                (Follows::FirstHop, via) if *route.targets != *found => {
-                    let whose = if via.is_some() { "proxy" } else { "target" };
-                    let list: Vec<String> = found.iter().map(ToString::to_string).collect();
-                    log::info!("the {whose}'s addresses are now {}", list.join(", "));
-                    route.targets = Arc::from(found);
-                }
-                (Follows::FirstHop, _) => {}
+            if let Some(found) = refresher.poll() {
+                self.shared.route.follow(*what, found);
             }
         }
     }

@@ -1,24 +1,26 @@
 //! One connection of the slab: two transports and the protocol core between them.
 //!
-//! Owns the way of the bytes: read one side into the loop's buffer, let the core turn them, write
-//! the other side. What the kernel does not take waits here, and while something waits for a side
-//! nothing is read for it: that is the whole of back-pressure. Refuses to know what woke it. How it
-//! comes to have two sides is in `relay/way.rs`, how it ends that did not end cleanly in
-//! `relay/closing.rs`; who calls is `event_loop.rs`.
+//! Owns what a connection does with a turn, and in which order, and what happens when a time is up.
+//! Refuses to know what woke it; who calls is `event_loop.rs`. The bytes go through
+//! `relay/transfer.rs`, the next file; what the core says is acted on in `relay/events.rs`; how a
+//! connection comes to have two sides is in `relay/way.rs`, and how it ends in `relay/closing.rs`
+//! if that is not cleanly.
 
 mod closing;
 mod context;
 mod end;
+mod events;
 mod idle;
 mod reason;
 mod summary;
+mod transfer;
 mod way;
 
 use std::io;
 use std::time::Instant;
 
 use mio::event::Event as MioEvent;
-use spiped_proto::{Authenticated, Conn, Event, Heard, Input, Role, Side};
+use spiped_proto::{Authenticated, Conn, Role, Side};
 
 use crate::addr::Endpoint;
 use crate::transport::{ACCEPTED_TAKE_AFTER_LISTENER, Transport};
@@ -30,9 +32,6 @@ use idle::Idle;
 pub use reason::{Carried, EndReason, FailedHandshake, Ours};
 use summary::Summary;
 use way::Way;
-
-/// Reads of one direction in one turn of the loop, so that one busy connection starves nobody.
-const READS_PER_TURN: usize = 2;
 
 /// What is to be done after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,174 +270,6 @@ impl Relay {
                 self.write_failed(side, kind, ctx.now);
                 self.handle_events(ctx);
             }
-        }
-    }
-
-    /// Moves bytes from one side to the other until there are none, they cannot be written, or the
-    /// budget is used up: true for the latter.
-    fn transfer(&mut self, from: Side, ctx: &mut Context<'_>) -> bool {
-        for _ in 0..READS_PER_TURN {
-            self.flush(ctx.now);
-            self.handle_events(ctx);
-            let limit = self.read_limit(from).min(ctx.most_read());
-            if limit == 0 {
-                return false;
-            }
-            let awaits_message = !self.is_authenticated();
-            let Some(end) = self.end_mut(from) else { return false };
-            let inbox = &mut ctx.scratch.inbox;
-            let result = if awaits_message {
-                end.read_message(&mut inbox[..=limit])
-            } else {
-                end.read(&mut inbox[..limit])
-            };
-            let (read, input) = match result {
-                Ok(0) => (0, Input::End),
-                Ok(read) => (read, Input::Data(&inbox[..read])),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
-                Err(error) => {
-                    let kind = error.kind();
-                    // What the system says is in the kind.
-                    self.fault = Some(error).filter(|error| error.get_ref().is_some());
-                    (0, Input::ReadFailed(kind))
-                }
-            };
-            if let (1.., Some(idle)) = (read, &mut self.idle) {
-                idle.moved(ctx.now);
-            }
-            let outbox = &mut ctx.scratch.outbox;
-            outbox.clear();
-            let Some(conn) = &mut self.conn else { return false };
-            conn.handle_input(ctx.now, from, input, outbox);
-            self.write_across(from, read, outbox, ctx.now);
-            self.handle_events(ctx);
-            if self.closing.is_some() {
-                return false;
-            }
-            // Just authenticated: connect to the target in this turn, not in the next.
-            self.advance(ctx);
-        }
-        self.read_limit(from) > 0
-    }
-
-    /// How much may be read from a side now; 0 unless there is something to read and the way ahead
-    /// is free. During the handshake the core takes what it waits for, whatever the way ahead.
-    fn read_limit(&self, from: Side) -> usize {
-        let (Some(conn), Some(end)) = (&self.conn, self.end(from)) else { return 0 };
-        if !end.readable() {
-            return 0;
-        }
-        let limit = conn.read_limit(from);
-        if limit == usize::MAX && !self.end(from.other()).is_some_and(End::is_drained) {
-            return 0;
-        }
-        limit.min(end.read_size())
-    }
-
-    /// Writes what waits for either side, the core's own messages included.
-    fn flush(&mut self, now: Instant) {
-        let mut own = Vec::new();
-        if let Some(conn) = &mut self.conn {
-            conn.poll_transmit(&mut own);
-        }
-        self.write(Side::Encrypted, &mut own, now);
-        for side in [Side::Plain, Side::Encrypted] {
-            if let Some(end) = self.end_mut(side)
-                && let Err(error) = end.flush()
-            {
-                self.write_failed(side, error.kind(), now);
-            }
-        }
-    }
-
-    /// Writes what has become of the `read` bytes of one side to the other.
-    fn write_across(&mut self, from: Side, read: usize, bytes: &mut [u8], now: Instant) {
-        if bytes.is_empty() {
-            return;
-        }
-        self.write(from.other(), bytes, now);
-        let all_taken = self.end(from.other()).is_some_and(End::is_drained);
-        if let Some(end) = self.end_mut(from) {
-            end.adapt_read_size(read, all_taken);
-        }
-    }
-
-    fn write(&mut self, side: Side, bytes: &mut [u8], now: Instant) {
-        if let Some(end) = self.end_mut(side)
-            && let Err(error) = end.write(bytes)
-        {
-            self.write_failed(side, error.kind(), now);
-        }
-    }
-
-    /// Its own direction only: what the side has sent before may still be there to be read.
-    fn write_failed(&mut self, side: Side, kind: io::ErrorKind, now: Instant) {
-        if let Some(conn) = &mut self.conn {
-            conn.handle_input(now, side, Input::WriteFailed(kind), &mut Vec::new());
-        }
-    }
-
-    /// Acts on what the core has to say.
-    fn handle_events(&mut self, ctx: &Context<'_>) {
-        while let Some(event) = self.conn.as_mut().and_then(Conn::poll_event) {
-            match event {
-                Event::PeerAuthenticated(authenticated) => {
-                    self.authenticated = Some(authenticated);
-                    if ctx.shared.proto.role == Role::Decrypt {
-                        self.ask_for_place(ctx);
-                    }
-                    if ctx.shared.purpose == Purpose::Check {
-                        self.close(EndReason::HandshakeDone(authenticated), ctx);
-                    }
-                }
-                Event::EndOfStream(side) => {
-                    if let Some(end) = self.end_mut(side) {
-                        end.shutdown_write();
-                    }
-                }
-                Event::Closed(reason) => {
-                    let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
-                    let ours = self.ours(ctx);
-                    let reason = match self.fault.take() {
-                        Some(fault) => EndReason::from_carrier(reason, fault, heard, ours),
-                        None => EndReason::from_core(reason, heard, ours),
-                    };
-                    self.close(reason, ctx);
-                }
-            }
-        }
-    }
-
-    /// What the failure of a handshake may be due to.
-    fn ours(&self, ctx: &Context<'_>) -> Ours {
-        let web = ctx.shared.route.opening.web.is_some()
-            || self.encrypted.as_ref().is_some_and(End::is_web);
-        let carrier = if web { Carried::ByWebSocket } else { Carried::Plainly };
-        let proto = &ctx.shared.proto;
-        Ours { role: proto.role, pfs: proto.pfs, carrier }
-    }
-
-    fn close(&mut self, reason: EndReason, ctx: &Context<'_>) {
-        if self.closing.is_some() {
-            return;
-        }
-        // The client tells its user why it fails, and does so before its plain side hears of the
-        // end: ssh ends its proxy as soon as that closes.
-        if ctx.shared.purpose != Purpose::Serve && !reason.is_clean() {
-            match &self.target {
-                Some(target) => log::error!("{target}: {reason}"),
-                None => log::error!("{reason}"),
-            }
-        }
-        self.take_claim();
-        self.way = Way::None;
-        self.closing = Some(Box::new(Closing::new(reason, ctx.now)));
-    }
-
-    /// While there still is a carrier to ask.
-    fn take_claim(&mut self) {
-        if let Some(end) = &mut self.encrypted {
-            self.claim = end.take_claim();
         }
     }
 

@@ -163,7 +163,7 @@ impl Supervisor {
         Some(next.saturating_duration_since(now))
     }
 
-    /// Says what is due, once a turn of the loop.
+    /// Says what is due, once a round of the loop.
     pub(crate) fn report(&mut self, counts: Counts, now: Instant) {
         if self.next_ping.is_some_and(|due| due <= now) {
             let interval = self.ping_interval.expect("there are no pings without");

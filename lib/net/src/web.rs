@@ -22,6 +22,18 @@ pub enum Carrier {
     WebServer(WebServer),
 }
 
+impl Carrier {
+    /// Whether what it carries goes through a TLS of ours.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        match self {
+            Self::Socket => false,
+            Self::WebClient(client) => client.tls.is_some(),
+            Self::WebServer(server) => server.tls.is_some(),
+        }
+    }
+}
+
 /// How WebSockets are asked for.
 #[derive(Clone)]
 pub struct WebClient {

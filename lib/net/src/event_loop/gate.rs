@@ -29,8 +29,8 @@ const SHORTAGE_PAUSE: Duration = Duration::from_millis(100);
 /// Attempts to accept that fail one after the other before it is the listener that is suspected.
 const FAILURES_BEFORE_PAUSE: u32 = 16;
 
-/// Connections accepted in one turn of the loop.
-pub(super) const ACCEPTS_PER_TURN: usize = 64;
+/// Connections accepted in one round of the loop.
+pub(super) const ACCEPTS_PER_ROUND: usize = 64;
 
 struct Door {
     listener: Listener,
@@ -45,7 +45,7 @@ pub(super) struct Gate {
     max_handshakes: usize,
     /// How many connections the descriptors suffice for; set when listening begins.
     max_by_descriptors: usize,
-    accepted_in_turn: usize,
+    accepted_in_round: usize,
     failures: u32,
     paused_until: Option<Instant>,
     complaints: RateLimit,
@@ -58,7 +58,7 @@ impl Gate {
             next: 0,
             max_handshakes,
             max_by_descriptors: usize::MAX,
-            accepted_in_turn: 0,
+            accepted_in_round: 0,
             failures: 0,
             paused_until: None,
             // One line when a limit is reached, then at most one in ten seconds.
@@ -123,15 +123,16 @@ impl Gate {
         places.yields_at().filter(|_| places.strangers() >= self.most_strangers(places))
     }
 
-    /// The next connection to take on beside those that are there. `None` ends the turn.
+    /// The next connection to take on beside those that are there. `None` ends that for this
+    /// round.
     pub(super) fn next(&mut self, places: &Places, now: Instant) -> Option<(Socket, Endpoint)> {
         let accepted = self.try_next(places, now);
-        self.accepted_in_turn = if accepted.is_some() { self.accepted_in_turn + 1 } else { 0 };
+        self.accepted_in_round = if accepted.is_some() { self.accepted_in_round + 1 } else { 0 };
         accepted
     }
 
     fn try_next(&mut self, places: &Places, now: Instant) -> Option<(Socket, Endpoint)> {
-        if self.accepted_in_turn >= ACCEPTS_PER_TURN
+        if self.accepted_in_round >= ACCEPTS_PER_ROUND
             || self.paused_until.is_some_and(|until| now < until)
         {
             return None;
@@ -154,13 +155,13 @@ impl Gate {
             match door.listener.accept() {
                 Accepted::Connection(socket, peer) => {
                     self.failures = 0;
-                    self.next -= 1; // stay until this door has nobody left, or the turn is over
+                    self.next -= 1; // stay until this door has nobody left, or enough for the round
                     return Some((socket, peer));
                 }
                 Accepted::None => door.ready = false,
                 Accepted::Failed(error) => {
                     // That connection is gone; there may be others. Should it be the listener that
-                    // has failed, the turn is over all the same, and the pause keeps us from
+                    // has failed, it is over for this round all the same, and the pause keeps us from
                     // spinning.
                     log::debug!("a connection was lost before it was accepted: {error}");
                     self.failures += 1;

@@ -1,0 +1,76 @@
+//! What the core says of a connection, and what comes of it.
+//!
+//! Owns the answer to each event, and the step from a reason to the end. Refuses to find reasons in
+//! words (`relay/reason.rs`) and to carry the end out (`relay/closing.rs`). Part of `relay.rs`.
+
+use spiped_proto::{Conn, Event, Heard, Role};
+
+use super::closing::Closing;
+use super::way::Way;
+use super::{Carried, Context, End, EndReason, Ours, Purpose, Relay};
+
+impl Relay {
+    /// Acts on what the core has to say.
+    pub(super) fn handle_events(&mut self, ctx: &Context<'_>) {
+        while let Some(event) = self.conn.as_mut().and_then(Conn::poll_event) {
+            match event {
+                Event::PeerAuthenticated(authenticated) => {
+                    self.authenticated = Some(authenticated);
+                    if ctx.shared.proto.role == Role::Decrypt {
+                        self.ask_for_place(ctx);
+                    }
+                    if ctx.shared.purpose == Purpose::Check {
+                        self.close(EndReason::HandshakeDone(authenticated), ctx);
+                    }
+                }
+                Event::EndOfStream(side) => {
+                    if let Some(end) = self.end_mut(side) {
+                        end.shutdown_write();
+                    }
+                }
+                Event::Closed(reason) => {
+                    let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
+                    let ours = self.ours(ctx);
+                    let reason = match self.fault.take() {
+                        Some(fault) => EndReason::from_carrier(reason, fault, heard, ours),
+                        None => EndReason::from_core(reason, heard, ours),
+                    };
+                    self.close(reason, ctx);
+                }
+            }
+        }
+    }
+
+    /// What the failure of a handshake may be due to.
+    fn ours(&self, ctx: &Context<'_>) -> Ours {
+        let web = ctx.shared.route.opening.web.is_some()
+            || self.encrypted.as_ref().is_some_and(End::is_web);
+        let carrier = if web { Carried::ByWebSocket } else { Carried::Plainly };
+        let proto = &ctx.shared.proto;
+        Ours { role: proto.role, pfs: proto.pfs, carrier }
+    }
+
+    pub(super) fn close(&mut self, reason: EndReason, ctx: &Context<'_>) {
+        if self.closing.is_some() {
+            return;
+        }
+        // The client tells its user why it fails, and does so before its plain side hears of the
+        // end: ssh ends its proxy as soon as that closes.
+        if ctx.shared.purpose != Purpose::Serve && !reason.is_clean() {
+            match &self.target {
+                Some(target) => log::error!("{target}: {reason}"),
+                None => log::error!("{reason}"),
+            }
+        }
+        self.take_claim();
+        self.way = Way::None;
+        self.closing = Some(Box::new(Closing::new(reason, ctx.now)));
+    }
+
+    /// While there still is a carrier to ask.
+    pub(super) fn take_claim(&mut self) {
+        if let Some(end) = &mut self.encrypted {
+            self.claim = end.take_claim();
+        }
+    }
+}
