@@ -5,10 +5,11 @@
 //! thread of `dns.rs` in lib/net does. Next: `run.rs`.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use mio::Waker;
 use spiped_net::addr::{Address, Endpoint, INHERITED_PREFIX};
 use spiped_net::listener::{Listener, inherited};
 use spiped_net::pause::{Pause, Woken};
@@ -133,7 +134,8 @@ fn find_name(
             let reason = last_error.as_deref().unwrap_or("being looked up");
             supervisor.say_waiting(&format!("{option}: {reason}"), MORE_TIME);
         }
-        let text = match once_on_a_thread(address, pause)? {
+        let name = address.clone();
+        let text = match on_a_thread(move || once(&name), pause)? {
             Ok(endpoints) => return Ok(endpoints),
             Err(text) if patience == Patience::None => return Err(of(option, text)),
             Err(text) => text,
@@ -150,32 +152,57 @@ fn find_name(
     }
 }
 
-/// [`once`], on a thread: a look-up can take half a minute, and no signal would be seen.
-fn once_on_a_thread(
-    address: &Address,
+/// Looks up on a thread: that can take half a minute, and no signal would be seen.
+fn on_a_thread(
+    look_up: impl FnOnce() -> Result<Vec<Endpoint>, String> + Send + 'static,
     pause: &mut Pause,
 ) -> Result<Result<Vec<Endpoint>, String>, End> {
-    let (sender, answer) = mpsc::channel();
-    let (address, waker) = (address.clone(), pause.waker());
+    let wakes = WakesAtItsEnd(pause.waker());
     let look_up = move || {
-        // If nobody wants the answer any more, a signal has come first.
-        if sender.send(once(&address)).is_ok() {
-            let _ = waker.wake();
-        }
+        let _wakes = wakes;
+        look_up()
     };
     let thread = thread::Builder::new().name("look-up".to_owned()).spawn(look_up);
     let thread = thread.map_err(cannot_wait)?;
-    let found = loop {
+    loop {
         match pause.wait(None).map_err(cannot_wait)? {
             Woken::Signal(signal) => return Err(End::Signal(signal)),
-            Woken::Called | Woken::TimeUp => {}
+            Woken::Called => break,
+            Woken::TimeUp => {}
         }
-        if let Ok(found) = answer.try_recv() {
-            break found;
-        }
-    };
-    // It has nothing more to do, and must not be left outside of the sandbox. It does not panic
-    // after its answer; if it should, the answer is no worse for that.
-    let _ = thread.join();
-    Ok(found)
+    }
+    // To the very end of it: it must not be left outside of the sandbox.
+    let gone = |_| Err("the look-up has broken off, by a mistake in spiped".to_owned());
+    Ok(thread.join().unwrap_or_else(gone))
+}
+
+/// Wakes a pause however a thread ends, lest one that panics is waited for until a signal comes.
+struct WakesAtItsEnd(Arc<Waker>);
+
+impl Drop for WakesAtItsEnd {
+    fn drop(&mut self) {
+        // The other end is ours, and outlives this; a wake-up that is pending already will do.
+        let _ = self.0.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn pause() -> Pause {
+        Pause::new(Signals::new().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_look_up_that_panics_fails_and_the_next_one_does_not() {
+        let mut pause = pause();
+        let broken = on_a_thread(|| panic!("as a broken resolver might"), &mut pause);
+        assert!(broken.unwrap().unwrap_err().contains("broken off"));
+        let found = vec![Endpoint::Unix(PathBuf::from("/x"))];
+        let answer = found.clone();
+        assert_eq!(on_a_thread(move || Ok(answer), &mut pause).unwrap(), Ok(found));
+    }
 }

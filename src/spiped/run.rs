@@ -56,6 +56,7 @@ pub fn main() -> ExitCode {
 }
 
 /// How the process ends.
+#[derive(Debug)]
 pub(super) enum End {
     /// Everything is done.
     Done,

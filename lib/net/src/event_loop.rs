@@ -2,8 +2,8 @@
 //!
 //! Owns the order of a round: take note of all that the kernel says, accept new connections (only
 //! now, so that no slot is reused while events for its last owner may still be at hand), then give
-//! every connection concerned one turn, and bury those that are over. Refuses to know what a
-//! connection does with its turn (`relay.rs`), who has one (`event_loop/turns.rs`), how one comes in
+//! every connection concerned one turn, and bury those that are over. Refuses to know what one does
+//! with its turn (`relay.rs`), who has one (`event_loop/turns.rs`), how a connection comes in
 //! (`event_loop/intake.rs`), who counts as what (`event_loop/places.rs`) and what signals ask for
 //! (`event_loop/stopping.rs`).
 

@@ -161,8 +161,8 @@ impl Gate {
                 Accepted::None => door.ready = false,
                 Accepted::Failed(error) => {
                     // That connection is gone; there may be others. Should it be the listener that
-                    // has failed, it is over for this round all the same, and the pause keeps us from
-                    // spinning.
+                    // has failed, it is over for this round all the same, and the pause keeps us
+                    // from spinning.
                     log::debug!("a connection was lost before it was accepted: {error}");
                     self.failures += 1;
                     if self.failures >= FAILURES_BEFORE_PAUSE {
