@@ -9,7 +9,9 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use socket2::{Domain, Socket, Type};
 use spiped_peer::{Handshake, Raw, Secrecy, Side};
 
@@ -167,6 +169,30 @@ fn who_has_proved_the_key_never_yields() {
     let strangers: Vec<Socket> = (0..4).map(|_| connect_from(STRANGER, &daemon)).collect();
     serve_friend(&room, &daemon);
     drop(strangers);
+}
+
+/// Both are there when the daemon looks: it reads what it has been sent before it lets anybody
+/// yield to who has come.
+#[test]
+fn a_proof_that_comes_together_with_a_newcomer_is_heard_first() {
+    let (room, server) = (Room::new(), Server::echo());
+    let daemon = decrypting(&room, server.address(), &["--max-handshakes", "1"]);
+    for _ in 0..2 {
+        let mut friend = half(&room, &daemon);
+        // It has had its time to itself, and would have to yield now.
+        let since = Instant::now();
+        wait_until("a second is over", || since.elapsed() > Duration::from_secs(1));
+        daemon.signal(Signal::SIGSTOP);
+        let proof = friend.public();
+        friend.socket().write_all(&proof).expect("send");
+        let newcomer = connect_from(STRANGER, &daemon);
+        daemon.signal(Signal::SIGCONT);
+        let peer = friend.read_public().expect("the daemon's answer");
+        let mut friend = friend.keyed(&peer);
+        friend.send(b"here").expect("send");
+        assert_eq!(friend.receive_exactly(4).expect("an echo"), b"here");
+        drop(newcomer);
+    }
 }
 
 #[test]
