@@ -10,6 +10,7 @@
 mod accept;
 pub(crate) mod dial;
 mod link;
+mod options;
 mod pings;
 mod socket;
 mod tls;
@@ -27,7 +28,8 @@ use spiped_ws::MAX_MESSAGE;
 
 use crate::addr::Endpoint;
 use crate::web::WebServer;
-pub(crate) use socket::{ACCEPTED_TAKE_AFTER_LISTENER, Stream, tune_listener};
+pub(crate) use options::{ACCEPTED_TAKE_AFTER_LISTENER, tune_listener};
+pub(crate) use socket::Stream;
 use web::Web;
 
 /// The most that [`Transport::headroom`] says.
