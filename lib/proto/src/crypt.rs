@@ -1,10 +1,12 @@
 //! The cryptographic steps of the protocol, one function per formula of the design.
 //!
-//! Owns K, dk_1, dk_2 and the tags of the handshake; the children own group 14 (`crypt/dh.rs`) and
-//! the packets (`crypt/packet.rs`). Only this module and its children name a cryptographic crate.
-//! Refuses to know the order of messages: that is `handshake.rs`.
+//! Owns K, dk_1, dk_2 and the tags of the handshake; the children own group 14 (`crypt/dh.rs`),
+//! the key stream (`crypt/keystream.rs`) and the packets (`crypt/packet.rs`). Only this module and
+//! its children name a cryptographic crate. Refuses to know the order of messages: that is
+//! `handshake.rs`.
 
 pub mod dh;
+mod keystream;
 pub mod packet;
 
 use hmac::{Hmac, KeyInit, Mac};
