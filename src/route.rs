@@ -208,6 +208,8 @@ mod tests {
         }
         // There is nothing to look up in an IP address.
         assert_eq!(route("[::1]:22", "socks5://p").unwrap().wanted(), None);
+        assert_eq!(route("127.0.0.1:22", "none").unwrap().names(), []);
+        assert_eq!(route("127.0.0.1:ssh", "none").unwrap().names().len(), 1);
         assert_eq!(route("[::1]:22", "socks5://127.0.0.1").unwrap().names(), []);
     }
 

@@ -162,6 +162,10 @@ fn an_address_to_bind_to_that_can_never_do_is_an_error_at_the_start() {
         refused.stderr
     );
 
+    // An IP address is no name, with brackets or without.
+    let refused = run(bound("[::1]").target("127.0.0.1:1").command().arg("-F"), b"");
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stderr);
+
     // For documentation (RFC 5737): nobody has it, but it may be configured later.
     let daemon = bound("192.0.2.1").start();
     assert!(daemon.log().contains("warning: -b: no connection can be made from 192.0.2.1:0 now"));

@@ -79,6 +79,27 @@ fn fails_with_a_line(child: &mut Child, log: &Log) {
     assert_eq!(text.lines().count(), 1, "one line, not: {text:?}");
 }
 
+/// A far end that breaks off before it has sent a byte has most likely found nobody at its target.
+#[test]
+fn a_target_of_the_far_end_that_is_not_there_is_a_likely_reason() {
+    let (room, nobody) = (Room::new(), Address::unused());
+    for source in ["127.0.0.1:0", "ws://127.0.0.1:0"] {
+        let spiped = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), &nobody);
+        let daemon = spiped.source_text(source).start();
+        let scheme = if source.starts_with("ws") { "ws://" } else { "" };
+        let target = format!("{scheme}127.0.0.1:{}", daemon.address().port());
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["-t", &target, "-k"]).arg(room.key()).env_remove("RUST_LOG");
+        let finished = run(&mut command, b"");
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+        let hint = " before a byte had come (perhaps the other end cannot reach its target: its \
+                    log says why)\n";
+        assert!(finished.stderr.ends_with(hint), "{}", finished.stderr);
+        let why = ": connection refused; nothing listens there";
+        wait_until("why", || daemon.log().contains(why));
+    }
+}
+
 #[test]
 fn stdin_and_stdout_are_files() {
     let far = FarEnd::new(Server::echo());

@@ -49,9 +49,11 @@ pub struct Address {
 pub enum Form {
     /// `/absolute/path` of a UNIX socket, short enough for the system.
     Unix(PathBuf),
-    /// `[IPv4]:port` or `[IPv6]:port`; never looked up.
+    /// `[IPv4]:port` or `[IPv6]:port`, or an IP address and a number without the brackets; never
+    /// looked up.
     Ip(SocketAddr),
-    /// `host:port`, where the host may be a bare IP address and the port a service name.
+    /// `host:port`, where the port may be a service name, and the host is an IP address only then,
+    /// or if it has a form that the system alone knows, such as `fe80::1%eth0`.
     Name {
         /// Everything before the last colon.
         host: String,

@@ -29,6 +29,52 @@ pub fn unreadable(error: &io::Error, expected: &str) -> String {
     }
 }
 
+/// Why an address cannot be connected to: what is wrong, and what helps, if we know.
+pub(crate) fn unreachable(endpoint: &Endpoint, error: &io::Error) -> (String, &'static str) {
+    // Words of our own, such as about the address to connect from.
+    if error.raw_os_error().is_none() {
+        return (error.to_string(), "");
+    }
+    match (endpoint, error.kind()) {
+        (Endpoint::Tcp(_), ErrorKind::ConnectionRefused) => (
+            "connection refused".to_owned(),
+            "nothing listens there: is it running, and are host and port right?",
+        ),
+        (Endpoint::Tcp(_), ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
+            (in_words(error), "is the network up, and is the address right?")
+        }
+        (Endpoint::Tcp(_), ErrorKind::TimedOut) => {
+            ("no answer".to_owned(), "is the host up, and does no firewall drop this?")
+        }
+        (Endpoint::Tcp(_), ErrorKind::PermissionDenied) => {
+            (in_words(error), "a firewall or another rule of this host forbids it")
+        }
+        (Endpoint::Unix(_), ErrorKind::NotFound) => (
+            "there is no such socket".to_owned(),
+            "is who makes it running, and is the path right?",
+        ),
+        (Endpoint::Unix(_), ErrorKind::ConnectionRefused) => (
+            "connection refused".to_owned(),
+            "nobody listens at this socket any more: is who made it running?",
+        ),
+        (Endpoint::Unix(_), ErrorKind::PermissionDenied) => (
+            format!("user number {} may not use this socket", geteuid()),
+            "whoever connects needs the right to write to it and to pass its directories (a \
+             socket's mode is what the umask leaves to who makes it)",
+        ),
+        _ => (in_words(error), ""),
+    }
+}
+
+/// The system's words for its error, without their number.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_owned(),
+        None => text,
+    }
+}
+
 /// Why a socket cannot be bound to an address: what is wrong with it, and what helps, if we know.
 pub(crate) fn unbindable(endpoint: &Endpoint, error: &io::Error) -> (String, &'static str) {
     match (endpoint, error.kind(), error.raw_os_error()) {
@@ -40,13 +86,16 @@ pub(crate) fn unbindable(endpoint: &Endpoint, error: &io::Error) -> (String, &'s
             format!("this host has no IPv{}", if address.is_ipv4() { 4 } else { 6 }),
             "expected an address of the other version",
         ),
-        (Endpoint::Tcp(address), ErrorKind::PermissionDenied, _) => (
+        (Endpoint::Tcp(address), ErrorKind::PermissionDenied, _) if is_low(address.port()) => (
             format!("user number {} may not use port {}", geteuid(), address.port()),
-            "start as root (-u changes the user later), give it CAP_NET_BIND_SERVICE, or choose \
-             another port, such as one above 1023",
+            "start as root (a daemon can give that up later), give it CAP_NET_BIND_SERVICE, or \
+             choose another port, such as one above 1023",
         ),
+        (Endpoint::Tcp(_), ErrorKind::PermissionDenied, _) => {
+            (in_words(error), "a rule of this host forbids it, such as SELinux's or a container's")
+        }
         (Endpoint::Tcp(_), ErrorKind::AddrInUse, _) => {
-            (error.to_string(), "stop the other program or choose another port")
+            (in_words(error), "stop the other program or choose another port")
         }
         (Endpoint::Unix(_), ErrorKind::NotFound, _) => {
             ("its directory does not exist".to_owned(), "make it first, or choose another path")
@@ -58,8 +107,13 @@ pub(crate) fn unbindable(endpoint: &Endpoint, error: &io::Error) -> (String, &'s
             format!("user number {} may not make a socket there", geteuid()),
             "start as the owner of its directory, or choose another path",
         ),
-        _ => (error.to_string(), ""),
+        _ => (in_words(error), ""),
     }
+}
+
+/// Whether a port is one that most systems keep for root; 0 stands for one that they choose.
+fn is_low(port: u16) -> bool {
+    (1..1024).contains(&port)
 }
 
 /// A reason, and what helps, in one.
@@ -106,6 +160,36 @@ mod tests {
             assert!(text.contains(said), "{text}");
         }
         let other = io::Error::from_raw_os_error(libc::ENOMEM);
-        assert_eq!(with_advice(unbindable(&tcp, &other)), other.to_string());
+        assert_eq!(with_advice(unbindable(&tcp, &other)), "Cannot allocate memory");
+        // The port is not to blame, nor is there an option to name.
+        for port in [0, 1024, 8025] {
+            let tcp = Endpoint::Tcp(([127, 0, 0, 1], port).into());
+            let denied = io::Error::from_raw_os_error(libc::EACCES);
+            let text = with_advice(unbindable(&tcp, &denied));
+            assert!(text.starts_with("Permission denied; a rule of this host"), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_cannot_be_reached_come_with_advice() {
+        let (tcp, unix) =
+            (Endpoint::Tcp("192.0.2.1:80".parse().unwrap()), Endpoint::Unix("/no/x".into()));
+        let cases = [
+            (&tcp, libc::ECONNREFUSED, "connection refused; nothing listens there: is it running"),
+            (&tcp, libc::EHOSTUNREACH, "; is the network up"),
+            (&tcp, libc::ENETUNREACH, "; is the network up"),
+            (&tcp, libc::ETIMEDOUT, "no answer; is the host up"),
+            (&tcp, libc::EACCES, "Permission denied; a firewall"),
+            (&unix, libc::ENOENT, "there is no such socket; is who makes it running"),
+            (&unix, libc::ECONNREFUSED, "connection refused; nobody listens at this socket any"),
+            (&unix, libc::EACCES, " may not use this socket; whoever connects needs the right"),
+        ];
+        for (endpoint, number, said) in cases {
+            let error = io::Error::from_raw_os_error(number);
+            let text = with_advice(unreachable(endpoint, &error));
+            assert!(text.contains(said) && !text.contains("os error"), "{text}");
+        }
+        let ours = io::Error::new(ErrorKind::PermissionDenied, "not from there (-b)");
+        assert_eq!(with_advice(unreachable(&tcp, &ours)), "not from there (-b)");
     }
 }

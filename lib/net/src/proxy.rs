@@ -110,7 +110,7 @@ impl Proxy {
             }
         };
         let (userinfo, host, path) = url::split_authority(rest);
-        let authority = Authority::parse(userinfo, host)?;
+        let authority = Authority::parse(userinfo, host, path)?;
         if authority.port(kind.default_port()) == 0 {
             return Err("bad port \"0\"; expected a number from 1 to 65535".to_owned());
         }

@@ -26,6 +26,15 @@ const BEGINNING: usize = 1024;
 /// Headers that a request or response may have.
 const MAX_HEADERS: usize = 100;
 
+/// Bytes of what an spiped says first.
+const NONCE_LEN: usize = 32;
+
+/// As many of such bytes are shown.
+const SHOWN_BYTES: usize = 16;
+
+/// Who may have sent what is neither HTTP nor text.
+const PLAIN_PEER: &str = " (perhaps a plain spipe or spiped -e: then its -t needs ws://)";
+
 /// Characters of a foreign text that are shown.
 const SHOWN: usize = 120;
 
@@ -62,14 +71,16 @@ fn not_found(reason: String) -> Refusal {
 /// A foreign text as it may appear in a log: printable, and not endless.
 #[must_use]
 pub fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
     let mut shown = String::new();
-    for char in text.trim().chars().take(SHOWN) {
-        match char {
-            // These are printable as they are, and no string literal ends with this text.
-            '"' | '\'' | '\\' => shown.push(char),
-            _ => shown.extend(char.escape_debug()),
+    for chunk in text.trim_ascii().utf8_chunks() {
+        for char in chunk.valid().chars().take(SHOWN) {
+            match char {
+                // These are printable as they are, and no string literal ends with this text.
+                '"' | '\'' | '\\' => shown.push(char),
+                _ => shown.extend(char.escape_debug()),
+            }
         }
+        shown.extend(chunk.invalid().escape_ascii().map(char::from));
     }
     shown.chars().take(SHOWN).collect()
 }
@@ -100,6 +111,11 @@ impl Request {
             Ok(httparse::Status::Complete(_)) => {}
             _ if is_tls_hello(head) => {
                 return Err(not_found("this is TLS, not HTTP (is it ws:// at both ends?)".into()));
+            }
+            // Longer ones are requests with a fault in them.
+            _ if head.len() <= NONCE_LEN && !is_text(head) => {
+                let shown = printable(&head[..head.len().min(SHOWN_BYTES)]);
+                return Err(not_found(format!("{}{PLAIN_PEER}", no_http(&shown))));
             }
             Ok(httparse::Status::Partial) => return Err(not_found(no_http(&line()))),
             Err(error) => return Err(not_found(format!("{}: {error}", no_http(&line())))),
@@ -170,6 +186,11 @@ pub fn forwarded_for(head: &[u8]) -> Option<String> {
 /// Whether a client of TLS begins so: with a record of its handshake.
 fn is_tls_hello(head: &[u8]) -> bool {
     matches!(head, [22, 3, 0..=4, ..])
+}
+
+/// Whether it may be the head of some protocol of text.
+fn is_text(head: &[u8]) -> bool {
+    head.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
 }
 
 fn no_http(line: &str) -> String {

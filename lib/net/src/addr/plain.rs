@@ -40,11 +40,13 @@ pub(super) fn parse_form(text: &str, purpose: Use) -> Result<Form, Problem> {
         return Err(Problem::NoPort);
     }
     if service.bytes().all(|byte| byte.is_ascii_digit()) {
-        match (service.parse::<u16>(), purpose) {
-            (Err(_), _) | (Ok(0), Use::Connect) => {
+        match (service.parse::<u16>(), host.parse::<IpAddr>(), purpose) {
+            (Err(_), ..) | (Ok(0), _, Use::Connect) => {
                 return Err(Problem::BadPort(service.to_owned(), purpose.ports()));
             }
-            (Ok(_), _) => {}
+            // getaddrinfo has nothing to look up here, and always gives this one answer.
+            (Ok(port), Ok(ip), _) => return Ok(Form::Ip(SocketAddr::new(ip, port))),
+            (Ok(_), Err(_), _) => {}
         }
     }
     Ok(Form::Name { host: host.to_owned(), service: service.to_owned() })

@@ -13,7 +13,13 @@ fn every_form_is_taken_and_shown_as_written() {
         ("/run/db.sock", Form::Unix("/run/db.sock".into())),
         ("/odd:80", Form::Unix("/odd:80".into())),
         ("localhost:ssh", name("localhost", "ssh")),
-        ("127.0.0.1:0", name("127.0.0.1", "0")),
+        ("127.0.0.1:0", Form::Ip("127.0.0.1:0".parse().unwrap())),
+        ("127.0.0.1:080", Form::Ip("127.0.0.1:80".parse().unwrap())),
+        ("2001:db8::1:80", Form::Ip("[2001:db8::1]:80".parse().unwrap())),
+        ("127.0.0.1:ssh", name("127.0.0.1", "ssh")),
+        // Forms of inet_aton, which mean another address than they look like.
+        ("127.1:80", name("127.1", "80")),
+        ("010.0.0.1:80", name("010.0.0.1", "80")),
         ("fe80::1%eth0:80", name("fe80::1%eth0", "80")),
         ("[127.0.0.1]:8025", Form::Ip("127.0.0.1:8025".parse().unwrap())),
         ("[127.0.0.1]:0080", Form::Ip("127.0.0.1:80".parse().unwrap())),
@@ -120,8 +126,8 @@ fn a_path_may_be_as_long_as_the_system_allows() {
 fn an_address_to_bind_needs_no_port() {
     let forms = [
         ("localhost", name("localhost", "0")),
-        ("127.0.0.1", name("127.0.0.1", "0")),
-        ("127.0.0.1:80", name("127.0.0.1", "80")),
+        ("127.0.0.1", Form::Ip("127.0.0.1:0".parse().unwrap())),
+        ("127.0.0.1:80", Form::Ip("127.0.0.1:80".parse().unwrap())),
         ("[127.0.0.1]", Form::Ip("127.0.0.1:0".parse().unwrap())),
         ("[::1]", Form::Ip("[::1]:0".parse().unwrap())),
         ("[::1]:0", Form::Ip("[::1]:0".parse().unwrap())),

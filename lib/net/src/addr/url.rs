@@ -57,16 +57,19 @@ pub(crate) fn split_authority(rest: &str) -> (Option<&str>, &str, &str) {
 }
 
 impl Authority {
-    /// Reads credentials, and `host`, `host:port`, `[IP]` or `[IP]:port`.
+    /// Reads credentials, and `host`, `host:port`, `[IP]` or `[IP]:port`; `path` is what follows.
     ///
     /// # Errors
     ///
-    /// What was expected. What was found is not said: it may be the half of a password.
-    pub(crate) fn parse(userinfo: Option<&str>, host: &str) -> Result<Self, String> {
+    /// What was expected. What was found is said only where it cannot be the half of a password.
+    pub(crate) fn parse(userinfo: Option<&str>, host: &str, path: &str) -> Result<Self, String> {
         let credentials = userinfo.map(Credentials::parse).transpose()?;
         let (written, port) = match host.rsplit_once(':') {
             // A colon within brackets is none before a port.
-            Some((host, port)) if !port.contains(']') => (host, Some(parse_port(port)?)),
+            Some((host, port)) if !port.contains(']') => {
+                let port = parse_port(port).ok_or_else(|| bad_port(port, path))?;
+                (host, Some(port))
+            }
             _ => (host, None),
         };
         let host = parse_host(written)?;
@@ -111,10 +114,17 @@ impl Authority {
 }
 
 /// Port 0 is any free one, for who listens.
-fn parse_port(text: &str) -> Result<u16, &'static str> {
+fn parse_port(text: &str) -> Option<u16> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let number = text.parse().ok().filter(|_| digits);
-    number.ok_or("bad port; expected a number from 0 to 65535 (%2F is a / in a password)")
+    text.parse().ok().filter(|_| digits)
+}
+
+/// What is wrong with a port. An '@' behind it tells that it is no port, but in a password.
+fn bad_port(text: &str, path: &str) -> String {
+    if path.contains('@') {
+        return "bad port; expected a number from 1 to 65535 (%2F is a / in a password)".to_owned();
+    }
+    format!("bad port {text:?}; expected a number from 1 to 65535")
 }
 
 fn parse_host(text: &str) -> Result<Host, &'static str> {

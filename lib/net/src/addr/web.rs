@@ -87,7 +87,7 @@ impl WebUrl {
             _ => return Err(unknown(scheme)),
         };
         let (userinfo, host, path) = url::split_authority(rest);
-        let authority = Authority::parse(userinfo, host)?;
+        let authority = Authority::parse(userinfo, host, path)?;
         let port = security.default_port();
         let shown = format!("{scheme}://{host}{path}");
         let parsed = Self {

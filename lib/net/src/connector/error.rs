@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::addr::Endpoint;
+use crate::explain::{unreachable, with_advice};
 use crate::transport::dial::Hurdle;
 
 /// Why no address of the target could be reached.
@@ -25,7 +26,10 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(endpoint, error) => write!(f, "cannot connect to {endpoint}: {error}"),
+            Self::Failed(endpoint, error) => {
+                let why = with_advice(unreachable(endpoint, error));
+                write!(f, "cannot connect to {endpoint}: {why}")
+            }
             Self::TimedOut(Some(endpoint)) => write!(f, "{endpoint} did not answer in time"),
             Self::TimedOut(None) => f.write_str("the system had no room for a connection in time"),
             Self::NoAddress => f.write_str("the target has no address"),

@@ -8,6 +8,7 @@ use spiped_proto::{Conn, Event, Heard, Role};
 use super::closing::Closing;
 use super::way::Way;
 use super::{Carried, Context, End, EndReason, Ours, Purpose, Relay};
+use crate::addr::Endpoint;
 
 impl Relay {
     /// Acts on what the core has to say.
@@ -31,9 +32,12 @@ impl Relay {
                 Event::Closed(reason) => {
                     let heard = self.conn.as_ref().map_or(Heard::Nothing, Conn::heard);
                     let ours = self.ours(ctx);
+                    let (_, decrypted) = self.conn.as_ref().map_or((0, 0), Conn::bytes);
                     let reason = match self.fault.take() {
-                        Some(fault) => EndReason::from_carrier(reason, fault, heard, ours),
-                        None => EndReason::from_core(reason, heard, ours),
+                        Some(fault) => {
+                            EndReason::from_carrier(reason, fault, heard, ours, decrypted)
+                        }
+                        None => EndReason::from_core(reason, heard, ours, decrypted),
                     };
                     self.close(reason, ctx);
                 }
@@ -45,8 +49,16 @@ impl Relay {
     fn ours(&self, ctx: &Context<'_>) -> Ours {
         let web = ctx.shared.route.opening.web.is_some()
             || self.encrypted.as_ref().is_some_and(End::is_web);
-        let carrier = if web { Carried::ByWebSocket } else { Carried::Plainly };
         let proto = &ctx.shared.proto;
+        let other = match proto.role {
+            Role::Encrypt => self.target.as_ref(),
+            Role::Decrypt => Some(&self.peer),
+        };
+        let carrier = match other {
+            _ if web => Carried::ByWebSocket,
+            Some(Endpoint::Unix(_)) => Carried::Locally,
+            Some(Endpoint::Tcp(_)) | None => Carried::Plainly,
+        };
         Ours { role: proto.role, pfs: proto.pfs, carrier }
     }
 

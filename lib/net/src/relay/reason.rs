@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use spiped_proto::{Authenticated, CloseReason, Heard, Pfs, Role, Words};
+use spiped_proto::{Authenticated, CloseReason, HandshakeError, Heard, Pfs, Role, Side, Words};
 
 use crate::connector::ConnectError;
 use crate::signal::Signal;
@@ -17,6 +17,8 @@ use crate::signal::Signal;
 pub enum EndReason {
     /// What the core says of an established connection.
     Core(CloseReason),
+    /// What the core says of one that was broken before the encrypting side had got a byte.
+    Fruitless(CloseReason),
     /// The handshake came to nothing.
     Handshake(FailedHandshake),
     /// The handshake succeeded, and no more was wanted (`spipe --check`).
@@ -40,9 +42,12 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    pub(super) fn from_core(reason: CloseReason, heard: Heard, ours: Ours) -> Self {
+    /// `decrypted` is how many bytes the peer has sent.
+    pub(super) fn from_core(reason: CloseReason, heard: Heard, ours: Ours, decrypted: u64) -> Self {
         if reason.is_handshake() {
             Self::Handshake(FailedHandshake { reason, heard, ours })
+        } else if is_fruitless(reason, ours.role, decrypted) {
+            Self::Fruitless(reason)
         } else {
             Self::Core(reason)
         }
@@ -53,9 +58,14 @@ impl EndReason {
         fault: io::Error,
         heard: Heard,
         ours: Ours,
+        decrypted: u64,
     ) -> Self {
         let failed = FailedHandshake { reason, heard, ours };
-        let guess = if reason.is_handshake() { failed.guess() } else { "" };
+        let guess = match reason.is_handshake() {
+            true => failed.guess(),
+            false if is_fruitless(reason, ours.role, decrypted) => NO_TARGET,
+            false => "",
+        };
         Self::Carrier(reason, io::Error::new(fault.kind(), format!("{fault}{guess}")))
     }
 
@@ -65,6 +75,7 @@ impl EndReason {
             Self::Handshake(_) | Self::Yielded | Self::Stopped | Self::Killed(_) => true,
             Self::Carrier(reason, _) => reason.is_handshake(),
             Self::Core(_)
+            | Self::Fruitless(_)
             | Self::HandshakeDone(_)
             | Self::Unreachable(_)
             | Self::System(_)
@@ -106,6 +117,7 @@ impl fmt::Display for EndReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Core(reason) => reason.fmt(f),
+            Self::Fruitless(reason) => write!(f, "{reason}{NO_TARGET}"),
             Self::Handshake(failed) => failed.fmt(f),
             Self::HandshakeDone(_) => f.write_str("the handshake was all that was wanted"),
             Self::Carrier(_, error) => error.fmt(f),
@@ -128,6 +140,21 @@ impl fmt::Display for EndReason {
     }
 }
 
+/// What a decrypting end does that cannot connect to its target, or has no place for one more.
+const NO_TARGET: &str = " before a byte had come (perhaps the other end cannot reach its target: \
+                         its log says why)";
+
+/// Whether a peer that has proved to hold the key broke the connection without a byte.
+fn is_fruitless(reason: CloseReason, role: Role, decrypted: u64) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let (CloseReason::ReadFailed(side, kind) | CloseReason::WriteFailed(side, kind)) = reason
+    else {
+        return false;
+    };
+    let broken = matches!(kind, BrokenPipe | ConnectionAborted | ConnectionReset);
+    broken && side == Side::Encrypted && role == Role::Encrypt && decrypted == 0
+}
+
 /// What we are in a handshake, as far as its failure may be due to that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ours {
@@ -142,8 +169,10 @@ pub struct Ours {
 /// What carries the encrypted side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carried {
-    /// Nothing: it is a socket's own stream.
+    /// Nothing: it is a TCP connection's own stream.
     Plainly,
+    /// Nothing: it is a UNIX socket's own stream.
+    Locally,
     /// A WebSocket.
     ByWebSocket,
 }
@@ -169,6 +198,9 @@ impl FailedHandshake {
                 (Heard::Tls, Carried::Plainly) => {
                     " (the peer speaks TLS: if it wants a WebSocket, -s needs wss://)"
                 }
+                (Heard::Tls, Carried::Locally) => {
+                    " (the peer speaks TLS: if it wants a WebSocket, -w and --tls-cert are needed)"
+                }
                 _ => "",
             },
         }
@@ -179,6 +211,12 @@ impl FailedHandshake {
             matches!(self.reason, CloseReason::EndInHandshake | CloseReason::FailedInHandshake(_));
         let late = self.reason == CloseReason::HandshakeTimeout;
         match (self.heard, self.ours.carrier) {
+            // A decrypting end with another key hangs up, since it has to be shown ours first.
+            (Heard::Nonce, _)
+                if self.reason == CloseReason::Handshake(HandshakeError::WrongKey) =>
+            {
+                " (or is it no spiped -d, but an spiped -e, or a service that echoes?)"
+            }
             // A server says nothing, whether it finds our key wrong or misses forward secrecy: this
             // is what both look like from here.
             (Heard::Nonce, _) if hung_up && self.ours.pfs == Pfs::Refuse => {
@@ -194,11 +232,19 @@ impl FailedHandshake {
                 ": the peer said nothing (is it an spiped -d, with room for one more connection? \
                  if it takes WebSockets, -t needs ws://)"
             }
+            (Heard::Nothing, Carried::Locally) if late => {
+                ": the peer said nothing (is it an spiped -d, with room for one more connection? \
+                 if it takes WebSockets, -t needs ws+unix://)"
+            }
             (Heard::Nothing, Carried::ByWebSocket) if late => {
                 ": the peer said nothing (is it an spiped -d, with room for one more connection?)"
             }
             (_, Carried::Plainly) => {
                 " (is it an spiped -d? if it takes WebSockets, -t needs ws:// or wss://)"
+            }
+            (Heard::Tls, Carried::Locally) => " (the peer speaks TLS: is it an spiped -d?)",
+            (_, Carried::Locally) => {
+                " (is it an spiped -d? if it takes WebSockets, -t needs ws+unix://)"
             }
             (_, Carried::ByWebSocket) => " (is it an spiped -d?)",
         }
@@ -211,8 +257,14 @@ impl FailedHandshake {
             (Role::Encrypt, Carried::Plainly) if begins(&["HTTP/"]) => {
                 "; if it takes WebSockets, -t needs ws://"
             }
+            (Role::Encrypt, Carried::Locally) if begins(&["HTTP/"]) => {
+                "; if it takes WebSockets, -t needs ws+unix://"
+            }
             (Role::Decrypt, Carried::Plainly) if begins(&["GET "]) => {
                 "; for WebSockets -s needs ws://"
+            }
+            (Role::Decrypt, Carried::Locally) if begins(&["GET "]) => {
+                "; for WebSockets -s needs ws+unix://"
             }
             _ => "",
         }

@@ -40,8 +40,9 @@ pub(crate) fn refused(why: &Why) -> String {
         }
         // An authority of ours has the name of the issuer, and another key.
         Why::BadSignature | Why::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "is signed by nobody that is trusted here, but by another of the same name (--tls-ca \
-             FILE names who is trusted)"
+            "is signed by nobody that is trusted here, although one that is trusted has the name \
+             of its issuer (--tls-ca FILE names who is trusted; a certificate that signs itself is \
+             trusted by its own file)"
         }
         Why::UnsupportedSignatureAlgorithmContext { .. } => {
             "is signed in a way that is not taken any more, such as with SHA-1"
@@ -98,6 +99,22 @@ fn alerted(alert: Alert) -> String {
         | Alert::CertificateExpired
         | Alert::CertificateRevoked
         | Alert::UnsupportedCertificate => "the peer does not believe the certificate",
+        // What rustls sends where it finds another key than the one that has signed.
+        Alert::DecryptError => {
+            "the peer finds a signature wrong: the certificate is signed by nobody that it trusts \
+             (its --tls-ca), but by another of the same name (alert 51, decrypt_error)"
+        }
+        Alert::AccessDenied => "the peer lets us in for no certificate (alert 49, access_denied)",
+        Alert::UnexpectedMessage
+        | Alert::BadRecordMac
+        | Alert::RecordOverflow
+        | Alert::IllegalParameter
+        | Alert::DecodeError
+        | Alert::MissingExtension
+        | Alert::UnsupportedExtension => {
+            return format!("the peer finds what we say wrong (alert {})", u8::from(alert));
+        }
+        Alert::InternalError => "the peer has a fault of its own (alert 80, internal_error)",
         Alert::HandshakeFailure | Alert::ProtocolVersion | Alert::InsufficientSecurity => {
             "the peer finds nothing in common with us, who speak TLS 1.2 and 1.3"
         }
@@ -140,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn who_does_not_trust_us_is_said_so_in_words() {
+        let said = describe(&Error::AlertReceived(Alert::DecryptError));
+        assert!(said.contains("signed by nobody that it trusts (its --tls-ca)"), "{said}");
+        assert!(said.ends_with("(alert 51, decrypt_error)"), "{said}");
+        let other = describe(&Error::AlertReceived(Alert::Unknown(200)));
+        assert_eq!(other, "TLS: the peer refuses (alert 200)");
+    }
+
+    #[test]
     fn names_are_shown_as_people_write_them() {
         let other = |presented: &[&str]| {
             certificate(Why::NotValidForNameContext {
@@ -175,6 +201,8 @@ mod tests {
             Error::AlertReceived(Alert::UnknownCA),
             Error::AlertReceived(Alert::HandshakeFailure),
             Error::AlertReceived(Alert::InternalError),
+            Error::AlertReceived(Alert::AccessDenied),
+            Error::AlertReceived(Alert::BadRecordMac),
             Error::InvalidCertificate(Why::Other(odd())),
             Error::InvalidCertificate(Why::UnhandledCriticalExtension),
             Error::InvalidCertificate(Why::InvalidPurpose),

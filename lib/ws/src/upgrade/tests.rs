@@ -77,6 +77,12 @@ fn everything_else_gets_a_404() {
     assert_eq!(asked, "no WebSocket is asked for: GET /ssh HTTP/1.1");
     assert!(not_found(&plain("/other")).starts_with("another path is asked for: GET /other"));
     assert!(not_found(b"\x16\x04\x01\r\n\r\n").starts_with("this is not HTTP: \\u{16}"));
+    let nonce = [&b"\xa3H\n\xff"[..], &[0x81; 28]].concat();
+    let shown = format!("\\xa3H\\n\\xff{}", "\\x81".repeat(12));
+    let plain_peer = "(perhaps a plain spipe or spiped -e: then its -t needs ws://)";
+    assert_eq!(not_found(&nonce), format!("this is not HTTP: {shown} {plain_peer}"));
+    let odd = not_found(&request("GET /\u{e9} HTTP/1.1", &["Host: somewhere.example"]));
+    assert!(!odd.contains(plain_peer), "{odd}");
     let tls = not_found(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     assert_eq!(tls, "this is TLS, not HTTP (is it ws:// at both ends?)");
     let post = String::from_utf8(plain("/ssh")).unwrap().replace("GET", "POST");

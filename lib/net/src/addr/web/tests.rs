@@ -104,6 +104,8 @@ fn credentials_are_taken_and_never_shown() {
         let error = refused(text);
         assert!(!error.contains("joe") && !error.contains("hu"), "{error}");
     }
+    assert!(refused("ws://joe:hu/sh@h/").contains("(%2F is a / in a password)"));
+    assert!(!refused("ws://h:x/").contains("%2F"));
     let error = Address::parse_bind("ws://joe:hush@h").unwrap_err().to_string();
     assert!(error.contains("a URL is no local address") && !error.contains("hush"), "{error}");
 }
@@ -120,7 +122,7 @@ fn what_is_no_url_of_ours_is_refused_with_the_reason() {
         ("ws://h:/x", "bad port"),
         ("ws://h:x/", "bad port"),
         ("ws://h:+1/", "bad port"),
-        ("ws://h:65536", "bad port"),
+        ("ws://h:65536", "bad port \"65536\"; expected a number from 1 to 65535"),
         ("ws://[::1", "one IP address in the brackets"),
         ("ws://[::1]x", "one IP address in the brackets"),
         ("ws://[h]:1", "one IP address in the brackets"),
