@@ -101,6 +101,34 @@ fn a_target_of_the_far_end_that_is_not_there_is_a_likely_reason() {
 }
 
 #[test]
+fn the_log_tells_each_step_to_who_wants_it() {
+    let far = FarEnd::new(Server::echo());
+    let port = far.daemon.address().port();
+    for (level, steps) in [
+        ("info", &[][..]),
+        (
+            "debug",
+            &["looked up localhost:", "connecting to ", ": connected to ", ": handshake done"],
+        ),
+        (
+            "trace",
+            &["looked up localhost:", ": handshake done", ": end of stream to the plain side"],
+        ),
+    ] {
+        let mut command = Command::new(Ours.path(support::Program::Spipe));
+        command.args(["-t", &format!("localhost:{port}"), "--log-level", level, "-k"]);
+        let finished = run(command.arg(far.room.key()).env_remove("RUST_LOG"), b"a secret");
+        assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+        let mut rest = finished.stderr.as_str();
+        for step in steps {
+            (_, rest) = rest.split_once(step).expect(&finished.stderr);
+        }
+        assert_eq!(finished.stderr.contains("looked up"), !steps.is_empty(), "{}", finished.stderr);
+        assert!(!finished.stderr.contains("a secret"), "{}", finished.stderr);
+    }
+}
+
+#[test]
 fn stdin_and_stdout_are_files() {
     let far = FarEnd::new(Server::echo());
     let data = Pattern::new(1).take(LARGE);

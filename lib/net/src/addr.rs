@@ -242,6 +242,7 @@ fn look_up(host: &str, service: &str) -> Result<Vec<Endpoint>, String> {
     for answer in answers.flatten() {
         let endpoint = Endpoint::Tcp(answer.sockaddr);
         if !found.contains(&endpoint) {
+            log::debug!("looked up {host}:{service}: {endpoint}");
             found.push(endpoint);
         }
     }

@@ -85,6 +85,7 @@ impl Connector {
         {
             let index = self.next;
             let endpoint = &self.route.targets[index];
+            log::debug!("connecting to {endpoint}");
             match start(endpoint, &self.route, registry, token) {
                 Ok((stream, true)) => return self.win(now, index, stream, registry, token),
                 Ok((stream, false)) => {
@@ -164,7 +165,10 @@ impl Connector {
         let limit = if asked { self.turn_ends } else { self.deadline };
         let late = limit.is_some_and(|limit| limit <= now);
         let reason = match outcome {
-            Ok(Some(transport)) => return Progress::Connected(transport, endpoint.clone()),
+            Ok(Some(transport)) => {
+                log::debug!("{endpoint} has let us in, as a proxy, by TLS or to a WebSocket");
+                return Progress::Connected(transport, endpoint.clone());
+            }
             Ok(None) if late => None,
             Ok(None) => return Progress::Pending,
             Err(reason) => Some(reason),

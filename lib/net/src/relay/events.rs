@@ -16,6 +16,7 @@ impl Relay {
         while let Some(event) = self.conn.as_mut().and_then(Conn::poll_event) {
             match event {
                 Event::PeerAuthenticated(authenticated) => {
+                    log::debug!("connection from {}: handshake done", self.peer);
                     self.authenticated = Some(authenticated);
                     if ctx.shared.proto.role == Role::Decrypt {
                         self.ask_for_place(ctx);
@@ -25,6 +26,7 @@ impl Relay {
                     }
                 }
                 Event::EndOfStream(side) => {
+                    log::trace!("connection from {}: end of stream to the {side}", self.peer);
                     if let Some(end) = self.end_mut(side) {
                         end.shutdown_write();
                     }

@@ -52,6 +52,7 @@ impl Relay {
         if ctx.place_free {
             self.connect(ctx.shared, ctx.now);
         } else {
+            log::debug!("connection from {}: waiting for a place (-n)", self.peer);
             let limit = ctx.shared.route.timeout;
             self.way = Way::Waiting(limit.and_then(|limit| ctx.now.checked_add(limit)));
         }
@@ -84,6 +85,7 @@ impl Relay {
             Progress::Pending => {}
             Progress::Failed(error) => self.close(EndReason::Unreachable(error), ctx),
             Progress::Connected(transport, endpoint) => {
+                log::debug!("connection from {}: connected to {endpoint}", self.peer);
                 self.way = Way::None;
                 self.target = Some(endpoint);
                 if let Err(error) = self.adopt(transport, target_side, ctx) {
