@@ -47,7 +47,8 @@ install: $(PROGRAMS)
 	    dir="$${pair#*:}"; test -z "$$dir" || for from in $(COMPLETIONS)/"$${pair%%:*}"/*; do \
 	    install -d "$(DESTDIR)$$dir"; install -m 0644 "$$from" "$(DESTDIR)$$dir"; done; done
 
-# Directories that are empty then go too, but for what is the system's (or lies outside of PREFIX).
+# With a PREFIX of one's own, directories below it that are empty then go, too.  In /usr and
+# /usr/local they are the system's, and outside of PREFIX nothing says whose.
 uninstall:
 	for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
 	test -z "$(MAN1DIR)" || for from in $(PAGES); do \
@@ -57,11 +58,10 @@ uninstall:
 	for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
 	    dir="$${pair#*:}"; test -z "$$dir" || for from in $(COMPLETIONS)/"$${pair%%:*}"/*; do \
 	    rm -f "$(DESTDIR)$$dir/$${from##*/}"; done; done
-	for dir in "$(MAN1DIR)" "$(UNITDIR)" "$(BASHCOMPDIR)" "$(ZSHCOMPDIR)" "$(FISHCOMPDIR)"; do \
-	    for empty in "$$dir" "$${dir%/*}"; do case "$(DESTDIR)$$empty" in \
-	    /usr/share/*|/usr/lib/*|*/share/man) ;; \
-	    "$(DESTDIR)$(PREFIX)"/share/*|"$(DESTDIR)$(PREFIX)"/lib/*) \
-	        rmdir "$(DESTDIR)$$empty" 2>/dev/null || true;; esac; done; done
+	case "$(PREFIX)" in /usr|/usr/local) ;; *) for dir in "$(BINDIR)" "$(MAN1DIR)" "$(UNITDIR)" \
+	    "$(BASHCOMPDIR)" "$(ZSHCOMPDIR)" "$(FISHCOMPDIR)"; do case "$$dir" in "$(PREFIX)"/*) \
+	    (cd "$(DESTDIR)$(PREFIX)" && rmdir -p "$${dir#"$(PREFIX)"/}") 2>/dev/null || true;; \
+	    esac; done;; esac
 
 check:
 	$(CARGO) fmt --all --check

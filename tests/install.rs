@@ -130,11 +130,24 @@ fn directories_that_only_we_needed_go_when_they_are_empty() {
         std::fs::write(place.path("the root").join(other), "").expect("write");
     }
     place.make("uninstall", &[]);
-    let systems = ["", "opt", "opt/it", "opt/it/bin", "opt/it/lib", "opt/it/share"];
-    let kept = ["fish", "fish/vendor_completions.d", "man", "zsh"];
-    let kept = kept.map(|name| format!("opt/it/share/{name}"));
-    let expected: Vec<String> = systems.map(str::to_owned).into_iter().chain(kept).collect();
+    let left = ["", "opt", "opt/it", "opt/it/share"];
+    let theirs = ["fish", "fish/vendor_completions.d", "zsh"];
+    let theirs = theirs.map(|name| format!("opt/it/share/{name}"));
+    let expected: Vec<String> = left.map(str::to_owned).into_iter().chain(theirs).collect();
     assert_eq!(place.directories(), expected);
+}
+
+/// Nobody knows what else they are there for.
+#[test]
+fn directories_of_the_system_stay() {
+    for prefix in ["/usr", "/usr/local"] {
+        let place = Place::new();
+        let variables = [format!("PREFIX={prefix}")];
+        place.make("install", &variables);
+        let installed = place.directories();
+        place.make("uninstall", &variables);
+        assert_eq!(place.directories(), installed);
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 //! Owns finding the daemon and asking its `spiped -d`, here or at the other end, for the nonce that
 //! each connection begins with: whoever sends one accepts connections and works. Refuses to say
 //! anything there: a spiped of ours does not touch its target then, and logs a visit without a word
-//! at level debug only; C spiped at the other end connects to its target as soon as it accepts.
-//! This is the last of the files.
+//! at level debug only; C spiped at the other end connects to its target as soon as it accepts. One
+//! of ours that has all the connections that it may have answers nobody, and is healthy
+//! (`places.rs`). This is the last of the files.
 
 use std::ffi::OsString;
 use std::fs;
@@ -23,6 +24,7 @@ use spiped_programs::spiped::args::Options;
 use spiped_proto::Role;
 use spiped_proto::wire::NONCE_LEN;
 
+use crate::places;
 use crate::plan::spiped_options;
 
 /// How long all of it may take: less than HEALTHCHECK has, or nobody hears what is wrong.
@@ -38,7 +40,7 @@ const LOOKUP: Duration = Duration::from_secs(5);
 /// One line: who does not answer, and why.
 pub(crate) fn check() -> Result<String, String> {
     let options = daemon(Path::new("/proc")).ok_or("no spiped runs in this container")?;
-    ask(&options)
+    ask(&options, Instant::now() + PATIENCE)
 }
 
 /// Says what the check has found.
@@ -73,7 +75,7 @@ fn options_of(line: &[u8]) -> Option<Options> {
 }
 
 /// Asks the decrypting end of the pipe.
-fn ask(options: &Options) -> Result<String, String> {
+fn ask(options: &Options, deadline: Instant) -> Result<String, String> {
     let text = match options.role {
         Role::Decrypt => &options.source,
         Role::Encrypt => &options.target,
@@ -88,8 +90,20 @@ fn ask(options: &Options) -> Result<String, String> {
     {
         return Ok(format!("spiped runs; {address} is behind a proxy and was not asked"));
     }
-    let deadline = Instant::now() + PATIENCE;
-    ask_any(&look_up(address)?, deadline)
+    let endpoints = look_up(address)?;
+    let problem = match ask_any(&endpoints, deadline) {
+        Err(Problem { late: true, text }) => text,
+        other => return other.map_err(|problem| problem.text),
+    };
+    // Nobody knows how many those at the other end may have.
+    let most = options.max_connections.filter(|_| options.role == Role::Decrypt);
+    let full = |at: &&Endpoint| {
+        most.is_some_and(|most| places::are_taken(Path::new("/proc"), at, most.get()))
+    };
+    match endpoints.iter().find(full) {
+        Some(at) => Ok(format!("spiped -d at {at} has as many connections as -n allows")),
+        None => Err(format!("{problem}; it hangs, or has as many connections as it may have (-n)")),
+    }
 }
 
 /// The addresses, or that they cannot be had in time: a look-up cannot be called back.
@@ -104,9 +118,17 @@ fn look_up(address: Address) -> Result<Vec<Endpoint>, String> {
     found.map_err(|error| error.to_string())
 }
 
+/// Why there was no answer.
+#[derive(Debug)]
+struct Problem {
+    /// Somebody was there, and said nothing in time.
+    late: bool,
+    text: String,
+}
+
 /// Asks one after the other; each may take an equal share of the time that is left.
-fn ask_any(endpoints: &[Endpoint], deadline: Instant) -> Result<String, String> {
-    let mut problems = Vec::new();
+fn ask_any(endpoints: &[Endpoint], deadline: Instant) -> Result<String, Problem> {
+    let (mut late, mut problems) = (false, Vec::new());
     for (endpoint, left) in endpoints.iter().zip((1..=endpoints.len()).rev()) {
         let now = Instant::now();
         let share =
@@ -114,11 +136,12 @@ fn ask_any(endpoints: &[Endpoint], deadline: Instant) -> Result<String, String> 
         match nonce_of(endpoint, now + share) {
             Ok(()) => return Ok(format!("spiped -d at {endpoint} answers")),
             Err(error) => {
+                late |= error.kind() == ErrorKind::TimedOut;
                 problems.push(format!("spiped -d at {endpoint} does not answer: {error}"));
             }
         }
     }
-    Err(problems.join("; "))
+    Err(Problem { late, text: problems.join("; ") })
 }
 
 fn nonce_of(endpoint: &Endpoint, deadline: Instant) -> io::Result<()> {
@@ -197,7 +220,8 @@ mod tests {
             options_of(&words).unwrap()
         };
         let ask = |role, source, target: &str| {
-            super::ask(&Options { target: target.to_owned(), ..options(role, source) })
+            let options = Options { target: target.to_owned(), ..options(role, source) };
+            super::ask(&options, Instant::now() + PATIENCE)
         };
         let (good, bad) = (server(32), server(31));
         let answers = ask("-d", &good, "/nowhere").unwrap();
@@ -222,9 +246,30 @@ mod tests {
         let says = format!(
             "spiped -d at {silent} does not answer: it accepts, but its first bytes do not come"
         );
-        let now = Instant::now() + Duration::from_millis(50);
-        let error = ask_any(&[silent.clone(), silent], now).unwrap_err();
-        assert_eq!(error, format!("{says}; {says}"));
+        let soon = Instant::now() + Duration::from_secs(2);
+        let error = ask_any(&[silent.clone(), silent], soon).unwrap_err();
+        assert!(error.late);
+        assert_eq!(error.text, format!("{says}; {says}"));
+    }
+
+    #[test]
+    fn who_is_full_is_not_ill() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let _server = listener.accept().unwrap();
+        let ask = |words: &[&str]| {
+            let at = address.to_string();
+            let words = [&["spiped", "-k", "k", "-s", &at, "-t", &at], words].concat();
+            super::ask(&options_of(&line(&words)).unwrap(), Instant::now() + Duration::from_secs(1))
+        };
+        let said = ask(&["-d", "-n", "1"]).unwrap();
+        assert_eq!(said, format!("spiped -d at {address} has as many connections as -n allows"));
+        // It could take one more, or is the other end, of which nothing is known.
+        for words in [&["-d", "-n", "2"], &["-e", "-n", "1"], &["-d", "-n", "0"]] {
+            let error = ask(words).unwrap_err();
+            assert!(error.contains("do not come; it hangs, or has as many connections"), "{error}");
+        }
     }
 
     #[test]
@@ -256,7 +301,7 @@ mod tests {
     fn what_needs_more_than_a_connection_to_answer_is_not_asked() {
         let ask = |words: &[&str]| {
             let words = [&["spiped", "-k", "k", "-s"], words].concat();
-            super::ask(&options_of(&line(&words)).unwrap()).unwrap()
+            super::ask(&options_of(&line(&words)).unwrap(), Instant::now()).unwrap()
         };
         let said = ask(&["127.0.0.1:1", "-d", "-w", "-t", "/nowhere"]);
         assert_eq!(said, "spiped runs; 127.0.0.1:1 is a WebSocket and was not asked");

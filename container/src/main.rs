@@ -6,6 +6,7 @@
 
 mod health;
 mod key;
+mod places;
 mod plan;
 
 use std::ffi::OsString;

@@ -162,6 +162,9 @@ quietly systemctl start spiped@tcp
 echo "-- a removal that is called off leaves running what ran"
 quietly systemctl restart spiped@sock.socket
 quietly systemctl start spiped@sock.service
+cp -a /etc/spiped/tcp.key /etc/spiped/loose.key
+sed s/8025/8026/ /etc/spiped/tcp.conf >/etc/spiped/loose.conf
+quietly systemctl start spiped@loose.service
 mkdir -p /other/DEBIAN
 printf '%s\n' 'Package: other' 'Version: 1' 'Architecture: all' 'Description: takes its place' \
     'Maintainer: nobody <nobody@localhost>' 'Conflicts: spiped-rs' 'Replaces: spiped-rs' \
@@ -173,6 +176,8 @@ quietly dpkg-deb --build /other /other.deb
 grep -q '^it was inactive' /dpkg.log || { cat /dpkg.log; echo "*** prerm was not asked"; exit 1; }
 # The service of the socket is started by its next client: it is not enabled itself.
 is "the units" "$(states)" "active active inactive"
+is "what is named" "$(grep -o 'spiped@.* stays stopped' /dpkg.log)" \
+    "spiped@loose.service stays stopped"
 is "what is remembered" "$(ls /run/spiped-rs.stopped 2>/dev/null)" ""
 
 echo "-- an administrator who forbids to stop services is heeded"
@@ -194,7 +199,7 @@ quietly dpkg --purge spiped-rs
 is "the unit" "$(show ActiveState tcp.service)" inactive
 is "links" "$(links 'spiped@*')" 1
 is "links of units from elsewhere" "$(links 'spiped@own.service')" 1
-is "keys and options" "$(ls /etc/spiped | wc -l)" 4
+is "keys and options" "$(ls /etc/spiped | wc -l)" 6
 echo "all is well"
 EOF
 boot "$booted"
