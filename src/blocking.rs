@@ -1,14 +1,39 @@
 //! Reading and writing that waits, on descriptors that are shared with other processes.
 //!
 //! Owns the loops around read() and write(): interrupted calls are repeated, and where somebody
-//! else has made the descriptor non-blocking, poll() waits in its place. Refuses to change such a
-//! descriptor. Used by `key.rs`, `logger/writer.rs` and `spipe/stdio.rs`, never by the event loop.
+//! else has made the descriptor non-blocking, poll() waits in its place; also the word to a person
+//! who may not know what is waited for. Refuses to change such a descriptor. Used by `key.rs`,
+//! `logger/writer.rs` and `spipe/stdio.rs`, never by the event loop.
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+/// Does `work`; if that takes longer than `patience`, calls `say` meanwhile, once.
+pub fn with_a_word<T>(
+    patience: Duration,
+    say: impl FnOnce() + Send,
+    work: impl FnOnce() -> T,
+) -> T {
+    let (working, done) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let watch = move || {
+            if done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                say();
+            }
+        };
+        // Without a thread nothing is said, and that is all.
+        let _ = thread::Builder::new().spawn_scoped(scope, watch);
+        let result = work();
+        drop(working);
+        result
+    })
+}
 
 /// Reads what there is, waiting for at least one byte; 0 is the end.
 ///
@@ -82,6 +107,15 @@ mod tests {
         }
         thread.join().unwrap();
         assert!(received == expected);
+    }
+
+    #[test]
+    fn a_word_is_said_only_while_there_is_waiting() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(with_a_word(hour, || panic!("it is done at once"), || 1), 1);
+        let (say, said) = mpsc::channel();
+        let work = || said.recv().unwrap();
+        assert_eq!(with_a_word(Duration::ZERO, move || say.send(2).unwrap(), work), 2);
     }
 
     #[test]

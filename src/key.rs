@@ -1,15 +1,16 @@
 //! Reading the key (`-k`).
 //!
 //! Owns the way from a file or standard input to the [`SharedKey`]: every byte to the end, through
-//! one buffer that is wiped. Refuses no length of a key that is used, as C spiped (a short one is
-//! warned about, and one that others can read), and to keep or show any byte of the key. Next:
-//! `crypt.rs` in lib/proto, where it is used.
+//! one buffer that is wiped. Refuses what has no end, but no length of a file, as C spiped (a short
+//! key is warned about, and one that others can read), and to keep or show any byte of the key.
+//! Next: `crypt.rs` in lib/proto, where it is used.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use spiped_net::explain::unreadable;
 use spiped_proto::{KeyHasher, Secret, SharedKey};
@@ -22,6 +23,12 @@ const SAFE_LEN: u64 = 32;
 
 /// Size of the buffer that is wiped.
 const BUFFER_LEN: usize = 4096;
+
+/// The most that is read from what is no regular file: pipes hold keys, and devices have no end.
+const MAX_UNENDING: u64 = 16 << 20;
+
+/// How long a key that is no regular file may take until a warning says what is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads the key to its end.
 ///
@@ -66,21 +73,13 @@ fn name(option: &str, source: &KeySource) -> String {
 
 /// Any key, and its length; one that is short, or that others can read, is warned about.
 fn read_any(name: &str, source: &KeySource) -> Result<(SharedKey, u64), String> {
-    let opened = match source {
-        KeySource::File(path) => File::open(path),
-        // A duplicate, since io::stdin() would leave the key in its own buffer.
-        KeySource::Stdin => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+    let read = if may_wait(source) {
+        let say =
+            || log::warn!("{name}: waiting for the key and its end, as it is no regular file");
+        blocking::with_a_word(PATIENCE, say, || open_and_read(source))
+    } else {
+        open_and_read(source)
     };
-    let read = opened.and_then(|file| {
-        let exposed = match source {
-            // A service manager gives a service's user access by a list, which looks like the
-            // group's in the mode.
-            KeySource::File(path) if is_credential(path) => None,
-            KeySource::File(_) => exposure(&file)?,
-            KeySource::Stdin => None, // whatever it is redirected from is for its owner to know
-        };
-        read_to_end(&file).map(|(key, length)| (key, length, exposed))
-    });
     let (key, length, exposed) = read.map_err(|error| {
         let path = match source {
             KeySource::File(path) => Some(path.as_path()),
@@ -101,6 +100,38 @@ fn read_any(name: &str, source: &KeySource) -> Result<(SharedKey, u64), String> 
     Ok((key, length))
 }
 
+/// Who but its owner can read a key, and the mode that says so.
+type Exposed = (&'static str, u32);
+
+fn open_and_read(source: &KeySource) -> io::Result<(SharedKey, u64, Option<Exposed>)> {
+    let file = match source {
+        KeySource::File(path) => File::open(path)?,
+        // A duplicate, since io::stdin() would leave the key in its own buffer.
+        KeySource::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned()?),
+    };
+    let exposed = match source {
+        // A service manager gives a service's user access by a list, which looks like the group's
+        // in the mode.
+        KeySource::File(path) if is_credential(path) => None,
+        KeySource::File(_) => exposure(&file)?,
+        KeySource::Stdin => None, // whatever it is redirected from is for its owner to know
+    };
+    read_to_end(&file).map(|(key, length)| (key, length, exposed))
+}
+
+/// Whether the key may be long in coming, so that whoever waits for us should know why: it is there
+/// already in a file.
+fn may_wait(source: &KeySource) -> bool {
+    let metadata = match source {
+        KeySource::File(path) => fs::metadata(path),
+        KeySource::Stdin => {
+            let duplicate = io::stdin().as_fd().try_clone_to_owned();
+            duplicate.and_then(|stdin| File::from(stdin).metadata())
+        }
+    };
+    metadata.is_ok_and(|metadata| !metadata.is_file())
+}
+
 /// Whether the file is a credential that a service manager has passed: it sees to who reads it.
 fn is_credential(path: &Path) -> bool {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_default();
@@ -109,7 +140,7 @@ fn is_credential(path: &Path) -> bool {
 
 /// Who but its owner can read a file, and its mode. Pipes and the like hold the key for a moment
 /// only, and to their modes nobody pays attention.
-fn exposure(file: &File) -> io::Result<Option<(&'static str, u32)>> {
+fn exposure(file: &File) -> io::Result<Option<Exposed>> {
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o7777;
     Ok(match mode {
@@ -125,7 +156,15 @@ fn read_to_end(file: &File) -> io::Result<(SharedKey, u64)> {
     let mut buffer = Secret::<BUFFER_LEN>::zeroed();
     let mut hasher = KeyHasher::new();
     let mut length = 0;
+    let limit = if file.metadata()?.is_file() { u64::MAX } else { MAX_UNENDING };
     loop {
+        if length > limit {
+            let megabytes = MAX_UNENDING >> 20;
+            return Err(io::Error::other(format!(
+                "after {megabytes} MiB it still has no end; expected the key, such as 32 random \
+                 bytes"
+            )));
+        }
         match blocking::read(file.as_fd(), buffer.expose_mut())? {
             0 => return Ok((hasher.finish(), length)),
             n => {
@@ -156,105 +195,4 @@ fn explain(path: Option<&Path>, error: &io::Error) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write;
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn key_of(file: &File) -> SharedKey {
-        read_to_end(file).unwrap().0
-    }
-
-    /// The handshake keys tell two shared keys apart without showing either.
-    fn fingerprint(key: &SharedKey) -> [u8; 32] {
-        let nonces = spiped_proto::crypt::Nonces { client: [1; 32], server: [2; 32] };
-        spiped_proto::crypt::HandshakeKeys::derive(key, &nonces).client_tag(&[3; 256])
-    }
-
-    #[test]
-    fn the_key_is_made_from_every_byte_to_the_end() {
-        for length in [0, 1, 32, BUFFER_LEN, BUFFER_LEN + 1, 3 * BUFFER_LEN + 7] {
-            let bytes: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
-            let mut file = tempfile::NamedTempFile::new().unwrap();
-            file.write_all(&bytes).unwrap();
-            let key = read(&KeySource::File(file.path().to_owned())).unwrap();
-            let expected = SharedKey::from_pieces([bytes.as_slice()]);
-            assert_eq!(fingerprint(&key), fingerprint(&expected), "{length}");
-        }
-    }
-
-    #[test]
-    fn a_pipe_is_read_to_its_end_even_if_it_does_not_block() {
-        let (reader, mut writer) = std::io::pipe().unwrap();
-        let reader = File::from(std::os::fd::OwnedFd::from(reader));
-        let flags = nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK);
-        nix::fcntl::fcntl(&reader, flags).unwrap();
-        let thread = std::thread::spawn(move || key_of(&reader));
-        writer.write_all(b"one ").unwrap();
-        writer.write_all(b"key").unwrap();
-        drop(writer);
-        let expected = SharedKey::from_pieces([b"one key".as_slice()]);
-        assert_eq!(fingerprint(&thread.join().unwrap()), fingerprint(&expected));
-    }
-
-    #[test]
-    fn dev_null_is_a_key_as_in_c() {
-        let key = read(&KeySource::File(PathBuf::from("/dev/null"))).unwrap();
-        assert_eq!(fingerprint(&key), fingerprint(&SharedKey::from_pieces([])));
-    }
-
-    #[test]
-    fn nothing_is_no_key_to_be_compared() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        let source = KeySource::File(file.path().to_owned());
-        let error = read_to_compare("--show", &source).unwrap_err();
-        let begin = format!("--show {:?}: the key is empty", file.path());
-        assert!(error.starts_with(&begin) && !error.contains('\n'), "{error}");
-        file.write_all(b"1").unwrap();
-        assert!(read_to_compare("--show", &source).is_ok());
-    }
-
-    #[test]
-    fn who_else_can_read_the_key_is_known() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let modes = [
-            (0o600, None),
-            (0o400, None),
-            (0o622, None),
-            (0o640, Some("its group")),
-            (0o604, Some("everybody")),
-            (0o644, Some("everybody")),
-        ];
-        for (mode, who) in modes {
-            file.as_file().set_permissions(std::fs::Permissions::from_mode(mode)).unwrap();
-            let expected = who.map(|who| (who, mode));
-            assert_eq!(exposure(file.as_file()).unwrap(), expected, "{mode:o}");
-        }
-        // No regular file: everybody can read /dev/null, and nothing is to be learned from it.
-        assert_eq!(exposure(&File::open("/dev/null").unwrap()).unwrap(), None);
-    }
-
-    #[test]
-    fn errors_name_the_file_and_what_to_do() {
-        let dir = tempfile::tempdir().unwrap();
-        let error = |path: &Path| read(&KeySource::File(path.to_owned())).unwrap_err();
-
-        let missing = dir.path().join("missing");
-        let text = error(&missing);
-        assert!(
-            text.starts_with(&format!("-k {missing:?}: there is no such file; make")),
-            "{text}"
-        );
-        assert!(text.contains("spiped-keygen '/") && !text.contains('\n'), "{text}");
-
-        let text = error(dir.path());
-        assert!(text.ends_with(": is a directory, expected the key file itself"), "{text}");
-
-        let denied = io::Error::from(ErrorKind::PermissionDenied);
-        let text = explain(Some(&missing), &denied);
-        assert!(text.starts_with("permission denied for user number"), "{text}");
-        let directory = io::Error::from(ErrorKind::IsADirectory);
-        assert!(explain(None, &directory).contains("redirect"));
-    }
-}
+mod tests;

@@ -1,11 +1,12 @@
 //! The log: one line per message, to standard error or syslog.
 //!
-//! Owns which messages are written (level and RUST_LOG), how a line looks, and the rule that **no
-//! message ever blocks or ends the process**: what cannot be written is dropped and counted, and
-//! once writing works again one line says how many were lost. Refuses to log elsewhere. Next:
-//! `logger/line.rs` (how a line looks), `logger/writer.rs` (queue, thread, loss),
+//! Owns the way of a message to where it is written, and the rule that **no message ever blocks or
+//! ends the process**: what cannot be written is dropped and counted, and once writing works again
+//! one line says how many were lost. Refuses to log elsewhere. Next: `logger/filter.rs` (which
+//! messages), `logger/line.rs` (how a line looks), `logger/writer.rs` (queue, thread, loss),
 //! `logger/syslog.rs`.
 
+mod filter;
 mod line;
 mod syslog;
 mod writer;
@@ -15,9 +16,11 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use env_filter::{Builder, Filter};
-use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+use env_filter::Filter;
+use log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
 
+use filter::{build_filter, public_target};
+use line::Style;
 use writer::Writer;
 
 pub use writer::QUEUE_LINES;
@@ -42,16 +45,26 @@ pub fn init(
     // Not UTF-8 is as unreadable as any other junk; the warning below then shows it.
     let variable = std::env::var_os("RUST_LOG").map(|text| text.to_string_lossy().into_owned());
     let (filter, complaint) = build_filter(level, variable.as_deref(), default);
-    let journal = std::env::var("JOURNAL_STREAM").ok();
-    let style = line::style_for(std::io::stderr().as_fd(), journal.as_deref());
-    let logger =
-        LOGGER.get_or_init(|| Logger { filter, writer: Writer::to_stderr(program, style) });
+    let writer = || Writer::to_stderr(program, style());
+    let logger = LOGGER.get_or_init(|| Logger { filter, writer: writer() });
     log::set_logger(logger)?;
     log::set_max_level(logger.filter.filter());
     if let Some(complaint) = complaint {
         log::warn!("{complaint}");
     }
     Ok(logger)
+}
+
+/// How lines look on standard error.
+fn style() -> Style {
+    let journal = std::env::var("JOURNAL_STREAM").ok();
+    line::style_for(std::io::stderr().as_fd(), journal.as_deref())
+}
+
+/// The line by which a program ends that has not come as far as [`init`]: as others look.
+#[must_use]
+pub fn error_line(program: &str, text: &str) -> String {
+    line::format(style(), program, Level::Error, &format_args!("{text}"))
 }
 
 /// Waits until what was logged is written; see [`Logger::flush`]. Does nothing before [`init`].
@@ -138,101 +151,5 @@ impl Log for Logger {
 
     fn flush(&self) {
         // The trait's flush has no time limit, so it must not wait.
-    }
-}
-
-/// The name under which RUST_LOG knows a target: the crates' names all begin with `spiped`, except
-/// that of the program `spipe`.
-fn public_target(target: &str) -> std::borrow::Cow<'_, str> {
-    match target.strip_prefix("spipe") {
-        Some(rest) if rest.is_empty() || rest.starts_with(':') => format!("spiped{rest}").into(),
-        _ => target.into(),
-    }
-}
-
-/// What is logged, and a complaint about RUST_LOG if it cannot be read.
-fn build_filter(
-    level: Option<LevelFilter>,
-    variable: Option<&str>,
-    default: LevelFilter,
-) -> (Filter, Option<String>) {
-    let ours = |level: LevelFilter| {
-        let mut builder = Builder::new();
-        // Libraries beneath us are of interest only if something is wrong with them.
-        builder.filter_level(level.min(LevelFilter::Warn)).filter_module("spiped", level);
-        builder
-    };
-    if let Some(level) = level {
-        return (ours(level).build(), None);
-    }
-    let Some(variable) = variable.filter(|text| !text.is_empty()) else {
-        return (ours(default).build(), None);
-    };
-    // A level without a name in RUST_LOG replaces this one; without such a level, the default
-    // holds for what RUST_LOG does not name.
-    let mut builder = Builder::new();
-    builder.filter_level(default);
-    match builder.try_parse(variable) {
-        Ok(builder) => (builder.build(), None),
-        Err(_) => {
-            let complaint = format!(
-                "RUST_LOG {variable:?} is ignored: expected directives such as debug or \
-                 spiped_net=trace,warn"
-            );
-            (ours(default).build(), Some(complaint))
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use log::Level;
-
-    use super::*;
-
-    fn enabled(filter: &Filter, target: &str, level: Level) -> bool {
-        let target = public_target(target);
-        filter.enabled(&Metadata::builder().level(level).target(&target).build())
-    }
-
-    #[test]
-    fn the_option_beats_the_variable_which_beats_the_default() {
-        use LevelFilter::{Debug, Error, Info};
-        let level = |option, variable| {
-            let (filter, complaint) = build_filter(option, variable, Info);
-            assert_eq!(complaint, None);
-            filter.filter()
-        };
-        assert_eq!(level(Some(Error), Some("debug")), Error);
-        assert_eq!(level(None, Some("debug")), Debug);
-        assert_eq!(level(None, None), Info);
-        assert_eq!(level(None, Some("")), Info);
-    }
-
-    #[test]
-    fn spiped_names_every_part_of_ours_and_nothing_else() {
-        let (filter, _) = build_filter(None, Some("spiped=debug"), LevelFilter::Error);
-        for target in ["spiped", "spipe", "spipe::x", "spiped_net::dns", "spiped_programs::key"] {
-            assert!(enabled(&filter, target, Level::Debug), "{target}");
-        }
-        assert!(!enabled(&filter, "mio::poll", Level::Warn));
-        let (filter, _) = build_filter(None, Some("spiped_net=trace,warn"), LevelFilter::Info);
-        assert!(enabled(&filter, "spiped_net::dns", Level::Trace));
-        assert!(!enabled(&filter, "spiped", Level::Info));
-    }
-
-    #[test]
-    fn the_option_does_not_open_the_libraries() {
-        let (filter, _) = build_filter(Some(LevelFilter::Trace), None, LevelFilter::Info);
-        assert!(enabled(&filter, "spipe", Level::Trace));
-        assert!(!enabled(&filter, "mio::poll", Level::Info));
-        assert!(enabled(&filter, "mio::poll", Level::Warn));
-    }
-
-    #[test]
-    fn an_unreadable_variable_is_reported_and_ignored() {
-        let (filter, complaint) = build_filter(None, Some("spiped=loud"), LevelFilter::Info);
-        assert_eq!(filter.filter(), LevelFilter::Info);
-        assert!(complaint.unwrap().starts_with("RUST_LOG \"spiped=loud\" is ignored: expected"));
     }
 }

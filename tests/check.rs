@@ -256,7 +256,9 @@ fn what_cannot_be_reached_is_said() {
 
     let said = fails(&check(&room, &Address::Unix(room.path("nothing")), &[]));
     assert!(
-        said.ends_with("there is no such socket; is who makes it running, and is the path right?"),
+        said.ends_with(
+            "there is no such socket; is the program that makes it running, and is the path right?"
+        ),
         "{said}"
     );
 

@@ -374,3 +374,17 @@ fn help_that_cannot_be_written_is_an_error() {
         assert!(text.starts_with(&begin) && text.lines().count() == 1, "{text}");
     }
 }
+
+#[test]
+fn a_refusal_has_its_priority_in_the_journal() {
+    use std::os::unix::fs::MetadataExt;
+    let room = support::Room::new();
+    let journal = std::fs::File::create(room.path("journal")).expect("create");
+    let found = journal.metadata().expect("it is there");
+    let stream = format!("{}:{}", found.dev(), found.ino());
+    let mut command = Command::new(Ours.path(Program::Spiped));
+    command.arg("--bogus").env("JOURNAL_STREAM", stream).stderr(journal);
+    assert_eq!(command.status().expect("spawn").code(), Some(1));
+    let said = std::fs::read_to_string(room.path("journal")).expect("UTF-8");
+    assert_eq!(said, "<3>unknown option --bogus (see spiped --help)\n");
+}

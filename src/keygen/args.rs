@@ -138,6 +138,6 @@ mod tests {
         let both = "--fingerprint cannot be used with --from-yaml";
         assert_eq!(refused(&["--fingerprint", "--from-yaml", "y", "f"]), both);
         assert!(refused(&["--finger", "f"]).contains("did you mean --fingerprint?"));
-        assert!(refused(&[""]).ends_with("expected a file name, or - for standard input"));
+        assert_eq!(refused(&[""]), "FILE \"\": it is empty; expected the name of a file, or -");
     }
 }

@@ -12,6 +12,8 @@ use std::process::ExitCode;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::logger;
+
 /// Where the text of an [`Exit`] goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
@@ -64,8 +66,13 @@ impl Exit {
         ExitCode::from(match self.stream {
             Stream::Stdout => self.print(&mut io::stdout(), &mut io::stderr()),
             Stream::Stderr => {
+                let begin = format!("{}: error: ", self.program);
+                let text = match self.text.strip_prefix(&begin) {
+                    Some(what) => &logger::error_line(self.program, what.trim_end()),
+                    None => &self.text,
+                };
                 // There is nowhere left to report that reporting failed.
-                let _ = io::stderr().write_all(self.text.as_bytes());
+                let _ = io::stderr().write_all(text.as_bytes());
                 self.status
             }
         })
@@ -183,7 +190,7 @@ fn short_name(shown: &str, command: &Command) -> String {
     let arg = command.get_arguments().find(|arg| arg.to_string() == shown);
     match arg.and_then(clap::Arg::get_short) {
         Some(short) => format!("-{short}"),
-        None => shown.split(' ').next().unwrap_or(shown).to_owned(),
+        None => shown.split(' ').next().unwrap_or(shown).trim_matches(['<', '>']).to_owned(),
     }
 }
 

@@ -40,7 +40,7 @@ pub fn parse_address(text: &str) -> Result<String, String> {
 /// What was expected.
 pub fn parse_key_source(text: &OsStr) -> Result<KeySource, String> {
     match text.as_encoded_bytes() {
-        b"" => Err("expected a file name, or - for standard input".to_owned()),
+        b"" => Err("it is empty; expected the name of a file, or -".to_owned()),
         b"-" => Ok(KeySource::Stdin),
         _ => Ok(KeySource::File(PathBuf::from(text))),
     }

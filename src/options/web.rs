@@ -182,10 +182,13 @@ impl ServerArgs {
                     return Err(format!("-s is the plain side of -e and can be no URL; {SIDES}"));
                 }
                 if self.websocket {
-                    return Err(format!("-e cannot be used with -w; {SIDES} write -t ws://"));
+                    return Err(format!(
+                        "-w is for -d, and -e has WebSockets by -t ws:// or wss://; {SIDES}"
+                    ));
                 }
                 if self.tls_cert.is_some() || self.tls_key.is_some() {
-                    return Err("--tls-cert and --tls-key are for -d with -s wss://".to_owned());
+                    let expected = "expected -d with -s wss:// or -w";
+                    return Err(format!("--tls-cert and --tls-key are for TLS; {expected}"));
                 }
                 client.check(target)
             }
@@ -225,7 +228,7 @@ impl ServerArgs {
                 Err("--tls-cert is for TLS; expected -s wss:// in place of ws://".to_owned())
             }
             (None, Some(_)) if !self.websocket => {
-                Err("--tls-cert is for TLS; expected -s wss://".to_owned())
+                Err("--tls-cert is for TLS; expected -s wss:// or -w".to_owned())
             }
             (None, None) if !self.websocket => Ok(Accepts::Streams),
             (_, certificate) => Ok(Accepts::WebSockets(certificate)),

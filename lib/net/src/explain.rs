@@ -51,11 +51,11 @@ pub(crate) fn unreachable(endpoint: &Endpoint, error: &io::Error) -> (String, &'
         }
         (Endpoint::Unix(_), ErrorKind::NotFound) => (
             "there is no such socket".to_owned(),
-            "is who makes it running, and is the path right?",
+            "is the program that makes it running, and is the path right?",
         ),
         (Endpoint::Unix(_), ErrorKind::ConnectionRefused) => (
             "connection refused".to_owned(),
-            "nobody listens at this socket any more: is who made it running?",
+            "nobody listens at this socket any more: is the program that made it running?",
         ),
         (Endpoint::Unix(_), ErrorKind::PermissionDenied) => (
             format!("user number {} may not use this socket", geteuid()),
@@ -180,7 +180,7 @@ mod tests {
             (&tcp, libc::ENETUNREACH, "; is the network up"),
             (&tcp, libc::ETIMEDOUT, "no answer; is the host up"),
             (&tcp, libc::EACCES, "Permission denied; a firewall"),
-            (&unix, libc::ENOENT, "there is no such socket; is who makes it running"),
+            (&unix, libc::ENOENT, "there is no such socket; is the program that makes it"),
             (&unix, libc::ECONNREFUSED, "connection refused; nobody listens at this socket any"),
             (&unix, libc::EACCES, " may not use this socket; whoever connects needs the right"),
         ];

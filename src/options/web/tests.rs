@@ -25,7 +25,7 @@ fn websockets_are_for_the_encrypted_side_alone() {
         ("-e -s ws://h/p -t h:1", "-s is the plain side of -e and can be no URL"),
         ("-e -s wss://h/p -t h:1", "-s is the plain side of -e and can be no URL"),
         ("-d -s h:1 -t ws+unix:///x", "-t is the plain side of -d and can be no URL"),
-        ("-e -s h:1 -t h:2 -w", "-e cannot be used with -w"),
+        ("-e -s h:1 -t h:2 -w", "-w is for -d, and -e has WebSockets by -t ws:// or wss://; Web"),
     ] {
         let error = spiped(line).unwrap_err();
         assert!(error.starts_with(reason), "{line}: {error}");
@@ -54,8 +54,14 @@ fn a_certificate_is_for_tls_and_tls_needs_one() {
         ("-d -s wss://h -t h:1 --tls-cert c", "missing: --tls-key FILE"),
         ("-d -s wss://h -t h:1 --tls-key k", "missing: --tls-cert FILE"),
         ("-d -s ws://h -t h:1 --tls-cert c --tls-key k", "--tls-cert is for TLS; expected -s wss"),
-        ("-d -s h:1 -t h:1 --tls-cert c --tls-key k", "--tls-cert is for TLS; expected -s wss"),
-        ("-e -s h:1 -t wss://h --tls-cert c --tls-key k", "--tls-cert and --tls-key are for -d"),
+        (
+            "-d -s h:1 -t h:1 --tls-cert c --tls-key k",
+            "--tls-cert is for TLS; expected -s wss:// or",
+        ),
+        (
+            "-e -s h:1 -t wss://h --tls-cert c --tls-key k",
+            "--tls-cert and --tls-key are for TLS; ex",
+        ),
     ] {
         let error = spiped(line).unwrap_err();
         assert!(error.starts_with(reason), "{line}: {error}");

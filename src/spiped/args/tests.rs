@@ -193,7 +193,7 @@ fn errors_name_the_option_the_value_and_the_expectation() {
     assert!(refused_with(&["-r", "nan"]).starts_with("-r \"nan\": expected a number"));
     assert!(refused(&["-s", ""]).starts_with("-s \"\": expected an address"));
     assert!(refused(&["-t", ":1"]).starts_with("-t \":1\": expected a host"));
-    assert!(refused(&["-k", ""]).starts_with("-k \"\": expected a file name"));
+    assert!(refused(&["-k", ""]).starts_with("-k \"\": it is empty; expected the name of a"));
     let level = "--log-level \"loud\": expected error, warn, info, debug or trace";
     assert_eq!(refused_with(&["--log-level", "loud"]), level);
     assert_eq!(refused_with(&["--syslog=x"]), "--syslog takes no value, but got \"x\"");
