@@ -128,3 +128,28 @@ fn answers_of_web_servers_come_with_a_likely_reason() {
     let said = answered("wss", "");
     assert!(said.contains("it ended the connection (does it speak TLS? if not, -t"), "{said}");
 }
+
+#[test]
+fn silence_comes_with_a_likely_reason() {
+    let silent = Server::holding();
+    for (scheme, said) in [
+        ("ws", "no WebSocket at "),
+        (
+            "ws",
+            ": it did not answer in time (is it a web server, or an spiped -d with -s ws://? if",
+        ),
+        ("wss", "no TLS at "),
+        (
+            "wss",
+            ": it did not answer in time (does it speak TLS? if not, -t needs ws://, or no URL)",
+        ),
+    ] {
+        let target = format!("{scheme}://127.0.0.1:{}/x", silent.address().port());
+        let mut command = Command::new(Ours.path(Program::Spipe));
+        let room = Room::new();
+        command.args(["--check", "-o", "0.3", "--proxy", "none", "-t", &target, "-k"]);
+        let finished = run(command.arg(room.key()).env_remove("RUST_LOG"), b"");
+        assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+        assert!(finished.stderr.contains(said), "{}", finished.stderr);
+    }
+}

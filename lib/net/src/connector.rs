@@ -147,7 +147,7 @@ impl Connector {
         match Dial::new(opening, stream, self.destination) {
             Ok(dial) => self.dial = Some((Box::new(dial), endpoint)),
             Err(reason) => {
-                let error = ConnectError::NotOpened(endpoint, Hurdle::Upgrade, Some(reason));
+                let error = ConnectError::NotOpened(endpoint, Hurdle::Upgrade, reason);
                 return Progress::Failed(error);
             }
         }
@@ -169,9 +169,9 @@ impl Connector {
                 log::debug!("{endpoint} has let us in, as a proxy, by TLS or to a WebSocket");
                 return Progress::Connected(transport, endpoint.clone());
             }
-            Ok(None) if late => None,
+            Ok(None) if late => dial.out_of_time(),
             Ok(None) => return Progress::Pending,
-            Err(reason) => Some(reason),
+            Err(reason) => reason,
         };
         let error = ConnectError::NotOpened(endpoint.clone(), dial.hurdle(), reason);
         if !asked || self.more_destinations() == 0 {

@@ -19,8 +19,8 @@ pub enum ConnectError {
     /// None of the addresses of the proxy that is to be asked for this destination; who has named
     /// it comes first.
     Proxy(&'static str, String, Box<Self>),
-    /// It is connected, but of no use; without a reason, the time was up.
-    NotOpened(Endpoint, Hurdle, Option<String>),
+    /// It is connected, but of no use, for this reason.
+    NotOpened(Endpoint, Hurdle, String),
 }
 
 impl fmt::Display for ConnectError {
@@ -36,11 +36,8 @@ impl fmt::Display for ConnectError {
             Self::Proxy(source, destination, error) => {
                 write!(f, "no way to the proxy of {source} for {destination}: {error}")
             }
-            Self::NotOpened(endpoint, hurdle, Some(reason)) => {
+            Self::NotOpened(endpoint, hurdle, reason) => {
                 write!(f, "{hurdle} at {endpoint}: {reason}")
-            }
-            Self::NotOpened(endpoint, hurdle, None) => {
-                write!(f, "{hurdle} at {endpoint}: it did not answer in time")
             }
         }
     }

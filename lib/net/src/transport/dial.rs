@@ -88,7 +88,7 @@ impl fmt::Debug for Step {
 }
 
 /// Why a stream cannot be opened: one line, printable whatever the far end has sent.
-type Reason = String;
+pub(crate) type Reason = String;
 
 impl Dial {
     /// Begins to open a stream on a socket that is connected. Behind a proxy it goes to the
@@ -123,6 +123,11 @@ impl Dial {
     /// Whether a proxy is trying the destination, so that it may have more luck with another one.
     pub(crate) fn has_asked_proxy(&self) -> bool {
         matches!(&self.step, Step::Proxy(_, negotiation) if negotiation.has_asked())
+    }
+
+    /// Why it is given up when the time is up.
+    pub(crate) fn out_of_time(&self) -> Reason {
+        format!("it did not answer in time{}", self.step.guess())
     }
 
     /// Goes on as far as the socket lets; the stream when it is usable.
