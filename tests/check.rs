@@ -247,6 +247,35 @@ fn silence_is_given_up() {
     assert!(said.ends_with(expected), "{said}");
 }
 
+/// Only what there is at such a place is guessed at: no `ws://` leads to a UNIX socket.
+#[test]
+fn the_guess_at_a_unix_socket_is_one_for_unix_sockets() {
+    let room = Room::new();
+    let source = Address::Unix(room.path("silent"));
+    let _silent = Server::holding_at(&source);
+    let said = fails(&check(&room, &source, &["-o", "0.3"]));
+    assert!(
+        said.ends_with(
+            "with room for one more connection? if it takes WebSockets, -t needs ws+unix://)"
+        ),
+        "{said}"
+    );
+
+    let source = Address::Unix(room.path("gone"));
+    let _gone = Server::each_at(&source, drop);
+    let said = fails(&check(&room, &source, &[]));
+    assert!(
+        said.ends_with("(is it an spiped -d? if it takes WebSockets, -t needs ws+unix://)"),
+        "{said}"
+    );
+
+    let (server, source) = (Server::holding(), Address::Unix(room.path("ours")));
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &source, server.address()).start();
+    let url = format!("ws+unix://{}", source.spec());
+    fails(&check_text(&url, &room.key()));
+    wait_until("the line", || daemon.log().contains("; for WebSockets -s needs ws+unix://)"));
+}
+
 #[test]
 fn what_cannot_be_reached_is_said() {
     let room = Room::new();
