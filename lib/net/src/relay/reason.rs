@@ -223,7 +223,10 @@ impl FailedHandshake {
                 " (is the key the same at both ends, and does the peer do without -g, as our -f \
                  needs it?)"
             }
-            (Heard::Nonce, _) if hung_up => " (is the key the same at both ends?)",
+            (Heard::Nonce, _) if hung_up => {
+                " (is the key the same at both ends? or is it a C spiped that cannot reach its \
+                 target?)"
+            }
             (Heard::Nonce | Heard::Text(_), _) => "",
             (Heard::Tls, Carried::Plainly) => {
                 " (the peer speaks TLS: if it takes WebSockets, -t needs wss://)"
