@@ -11,6 +11,7 @@ mod context;
 mod end;
 mod events;
 mod idle;
+mod nonces;
 mod reason;
 mod summary;
 mod transfer;
@@ -70,7 +71,7 @@ impl Relay {
     pub(crate) fn new(
         mut accepted: Transport,
         peer: Endpoint,
-        ctx: &Context<'_>,
+        ctx: &mut Context<'_>,
     ) -> io::Result<Self> {
         let role = ctx.shared.proto.role;
         let side = way::accepted_side(role);
@@ -177,7 +178,7 @@ impl Relay {
             idle.moved(ctx.now);
         }
         if pumped != Pumped::Done
-            && let Err(error) = self.watch_for_room(ctx)
+            && let Err(error) = self.end_turn(ctx)
         {
             // No event will tell when the rest can be written.
             if self.closing.is_some() {
@@ -190,10 +191,10 @@ impl Relay {
         pumped
     }
 
-    fn watch_for_room(&mut self, ctx: &Context<'_>) -> io::Result<()> {
+    fn end_turn(&mut self, ctx: &Context<'_>) -> io::Result<()> {
         for side in [Side::Plain, Side::Encrypted] {
             if let Some(end) = self.end_mut(side) {
-                end.watch_for_room(ctx.registry, ctx.token(side))?;
+                end.end_turn(ctx.registry, ctx.token(side))?;
             }
         }
         Ok(())

@@ -84,6 +84,10 @@ pub struct Conn {
 
 impl Conn {
     /// Starts a handshake: our nonce is ready in [`Self::poll_transmit`] at once.
+    ///
+    /// # Panics
+    ///
+    /// With [`Entropy::without_exponent`] and another [`Config::pfs`] than `Pfs::Refuse`.
     #[must_use]
     pub fn new(config: &Config, entropy: Entropy, now: Instant) -> Self {
         let mut transmit = Vec::new();

@@ -158,19 +158,29 @@ pub fn tags_match(ours: &[u8; MAC_LEN], theirs: &[u8; MAC_LEN]) -> bool {
     words(ours).ct_eq(&words(theirs)).into()
 }
 
-/// PBKDF2-HMAC-SHA256 with one iteration.
+/// PBKDF2-HMAC-SHA256 with one iteration, which makes each block of 32 bytes the tag over the salt
+/// and the number of the block (RFC 8018, section 5.2). The crate `pbkdf2`, the oracle of the
+/// tests, hashes the salt anew for each of them; done once, a short connection costs 1 % less.
 fn stretch(secret: &[u8], salt: &[u8], derived: &mut [u8]) {
-    pbkdf2::pbkdf2_hmac::<Sha256>(secret, salt, 1, derived);
+    let salted = mac(secret).chain_update(salt);
+    for (block, number) in derived.chunks_mut(MAC_LEN).zip(1_u32..) {
+        let tag = salted.clone().chain_update(number.to_be_bytes()).finalize();
+        block.copy_from_slice(&tag.into_bytes()[..block.len()]);
+    }
 }
 
 fn tag(key: &[u8], message: &[u8]) -> [u8; MAC_LEN] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    mac(key).chain_update(message).finalize().into_bytes().into()
+}
+
+fn mac(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).expect("HMAC takes a key of any length")
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -246,7 +256,7 @@ mod tests {
     #[test]
     fn pbkdf2_is_rfc_7914s() {
         // Section 11; as many bytes as dk_1 has. One iteration is what the protocol has; the case
-        // with many shows that one is a case of the same function.
+        // with many is the oracle's of the next test.
         let mut derived = [0; DK1_LEN];
         pbkdf2::pbkdf2_hmac::<Sha256>(b"Password", b"NaCl", 80_000, &mut derived);
         assert_eq!(
@@ -260,5 +270,19 @@ mod tests {
             "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc\
              49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783"
         );
+    }
+
+    proptest! {
+        #[test]
+        fn stretching_is_what_the_oracle_says(
+            secret: [u8; 32],
+            salt in prop::collection::vec(any::<u8>(), 0..400),
+            length in 0..200_usize,
+        ) {
+            let (mut ours, mut theirs) = (vec![0; length], vec![0; length]);
+            stretch(&secret, &salt, &mut ours);
+            pbkdf2::pbkdf2_hmac::<Sha256>(&secret, &salt, 1, &mut theirs);
+            prop_assert_eq!(ours, theirs);
+        }
     }
 }

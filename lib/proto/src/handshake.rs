@@ -45,7 +45,8 @@ pub enum Pfs {
 #[derive(Debug)]
 pub struct Entropy {
     nonce: [u8; NONCE_LEN],
-    exponent: Secret<EXPONENT_LEN>,
+    /// None only for who does without forward secrecy.
+    exponent: Option<Secret<EXPONENT_LEN>>,
 }
 
 impl Entropy {
@@ -60,7 +61,14 @@ impl Entropy {
     pub fn draw<E>(mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Self, E> {
         let mut nonce = [0; NONCE_LEN];
         fill(&mut nonce)?;
-        Ok(Self { nonce, exponent: Secret::try_filled(|x| fill(x))? })
+        Ok(Self { nonce, exponent: Some(Secret::try_filled(|x| fill(x))?) })
+    }
+
+    /// For [`Pfs::Refuse`], which has no use for an exponent; the nonce is 32 random bytes that
+    /// were used for nothing else.
+    #[must_use]
+    pub const fn without_exponent(nonce: [u8; NONCE_LEN]) -> Self {
+        Self { nonce, exponent: None }
     }
 }
 
@@ -125,6 +133,13 @@ struct Setup {
     entropy: Entropy,
 }
 
+impl Setup {
+    /// Of who does not refuse forward secrecy.
+    fn exponent(&self) -> &Secret<EXPONENT_LEN> {
+        self.entropy.exponent.as_ref().expect("Handshake::start has seen to it")
+    }
+}
+
 /// A handshake that waits for a message of the peer.
 #[derive(Debug)]
 pub(crate) enum Handshake {
@@ -143,6 +158,10 @@ pub(crate) enum Progress {
 
 impl Handshake {
     /// Starts: our nonce goes out at once, without waiting for the peer's.
+    ///
+    /// # Panics
+    ///
+    /// If there is no exponent, but forward secrecy is not refused.
     pub(crate) fn start(
         role: Role,
         pfs: Pfs,
@@ -150,6 +169,7 @@ impl Handshake {
         entropy: Entropy,
         out: &mut Vec<u8>,
     ) -> Self {
+        assert!(pfs == Pfs::Refuse || entropy.exponent.is_some(), "forward secrecy needs one");
         out.extend_from_slice(&entropy.nonce);
         Self::AwaitNonce(AwaitNonce { setup: Setup { role, pfs, keys, entropy } })
     }
@@ -270,7 +290,7 @@ impl AwaitPublic {
         // 1 to any power is 1: with `-f` at either end there is nothing to compute.
         let forward_secrecy = self.setup.pfs != Pfs::Refuse && !peer.is_one();
         let shared = if forward_secrecy {
-            dh::shared_value(&peer, &self.setup.entropy.exponent)
+            dh::shared_value(&peer, self.setup.exponent())
         } else {
             Secret::filled(|one| *one = ONE)
         };
@@ -301,7 +321,7 @@ impl AwaitPublic {
     fn our_public(&self) -> [u8; PUBLIC_LEN] {
         match self.setup.pfs {
             Pfs::Refuse => ONE,
-            Pfs::Allow | Pfs::Require => dh::public_value(&self.setup.entropy.exponent),
+            Pfs::Allow | Pfs::Require => dh::public_value(self.setup.exponent()),
         }
     }
 }

@@ -57,7 +57,7 @@ impl EventLoop {
     ) -> io::Result<()> {
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
-        let ctx = Context {
+        let mut ctx = Context {
             now,
             slot,
             registry: self.poll.registry(),
@@ -68,7 +68,7 @@ impl EventLoop {
         };
         log::debug!("connection from {peer}");
         let origin = Origin::from(&peer);
-        let relay = Relay::new(transport, peer, &ctx)?;
+        let relay = Relay::new(transport, peer, &mut ctx)?;
         self.places.enter(slot, origin, now);
         vacant.insert(Slot { relay, armed: None });
         self.enqueue(slot);

@@ -9,6 +9,7 @@ use mio::{Registry, Token};
 use spiped_proto::wire::{BATCH_PACKETS, PACKET_DATA_LEN, PACKET_LEN};
 use spiped_proto::{Config, Side};
 
+use super::nonces::Nonces;
 use crate::connector::Route;
 use crate::token::Source;
 use crate::transport::MAX_HEADROOM;
@@ -27,16 +28,18 @@ const SMALL_READ: usize = 8 * PACKET_DATA_LEN;
 /// that stalls keeps what was read last, so this bounds what thousands that stall cost.
 const MUCH_WAITING: usize = 4 << 20;
 
-/// The loop's two buffers: connections own none.
+/// The loop's two buffers: connections own none. And what connections begin with.
 pub(crate) struct Scratch {
     pub(super) inbox: Box<[u8]>,
     pub(super) outbox: Vec<u8>,
+    pub(super) nonces: Nonces,
 }
 
 impl Scratch {
     pub(crate) fn new() -> Self {
         let inbox = vec![0; MAX_READ + MAX_HEADROOM].into_boxed_slice();
-        Self { inbox, outbox: Vec::with_capacity(MAX_READ + PACKET_LEN) }
+        let outbox = Vec::with_capacity(MAX_READ + PACKET_LEN);
+        Self { inbox, outbox, nonces: Nonces::default() }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::time::Instant;
 
-use spiped_proto::{CloseReason, Conn, Entropy, Role, Secret, Side};
+use spiped_proto::{CloseReason, Conn, Entropy, Pfs, Role, Secret, Side};
 
 use super::end::End;
 use super::{Context, EndReason, Relay, Shared, context};
@@ -58,12 +58,17 @@ impl Relay {
         }
     }
 
-    pub(super) fn shake_hands(&mut self, ctx: &Context<'_>) -> io::Result<()> {
-        // One system call for both.
-        let drawn = Secret::<{ Entropy::LEN }>::try_filled(|bytes| getrandom::fill(bytes))
-            .map_err(io::Error::other)?;
-        let mut drawn = drawn.expose().as_slice();
-        let entropy = Entropy::draw(|bytes| drawn.read_exact(bytes))?;
+    pub(super) fn shake_hands(&mut self, ctx: &mut Context<'_>) -> io::Result<()> {
+        let entropy = match ctx.shared.proto.pfs {
+            Pfs::Refuse => Entropy::without_exponent(ctx.scratch.nonces.draw()?),
+            Pfs::Allow | Pfs::Require => {
+                // One system call for both.
+                let drawn = Secret::<{ Entropy::LEN }>::try_filled(|bytes| getrandom::fill(bytes))
+                    .map_err(io::Error::other)?;
+                let mut drawn = drawn.expose().as_slice();
+                Entropy::draw(|bytes| drawn.read_exact(bytes))?
+            }
+        };
         self.conn = Some(Conn::new(&ctx.shared.proto, entropy, ctx.now));
         Ok(())
     }
@@ -109,7 +114,7 @@ impl Relay {
     }
 
     /// The target is connected; the encrypting side can shake hands with it now.
-    fn adopt(&mut self, transport: Transport, side: Side, ctx: &Context<'_>) -> io::Result<()> {
+    fn adopt(&mut self, transport: Transport, side: Side, ctx: &mut Context<'_>) -> io::Result<()> {
         transport.tune(ctx.shared.keepalive, ctx.shared.ack_timeout);
         *self.end_mut(side) = Some(End::new(transport, context::most_read(side)));
         if let (Some(plain), Some(encrypted)) = (&mut self.plain, &self.encrypted) {

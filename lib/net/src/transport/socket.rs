@@ -4,6 +4,7 @@
 //! up. Part of `transport.rs`, which says what a stream can do.
 
 use std::io::{self, IoSlice, Read, Write};
+use std::mem;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(crate) struct Stream {
     kind: Kind,
     ready: Readiness,
     told: Told,
+    /// The stream towards the peer is over, which it is to be told at the end of the turn.
+    ends: bool,
 }
 
 /// What the kernel tells of a socket by events.
@@ -65,13 +68,19 @@ impl Stream {
             Endpoint::Tcp(_) => Kind::Tcp,
             Endpoint::Unix(_) => Kind::Unix,
         };
-        Self { socket, kind, ready: Readiness::fresh(), told: Told::Data }
+        Self { socket, kind, ready: Readiness::fresh(), told: Told::Data, ends: false }
     }
 
     pub(super) fn from_pair(end: OwnedFd) -> io::Result<Self> {
         let socket = Socket::from(end);
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, kind: Kind::Unix, ready: Readiness::fresh(), told: Told::Data })
+        Ok(Self {
+            socket,
+            kind: Kind::Unix,
+            ready: Readiness::fresh(),
+            told: Told::Data,
+            ends: false,
+        })
     }
 
     /// Has the kernel tell of what comes over a socket that is connected, and of what has come.
@@ -92,8 +101,13 @@ impl Stream {
         self.tell(Told::DataAndRoom, register)
     }
 
-    /// Has the kernel tell of room from now on, if there was none the last time.
-    pub(super) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    /// Ends the stream, if that is due, and has the kernel tell of room from now on, if there was
+    /// none the last time.
+    pub(super) fn end_turn(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        if mem::take(&mut self.ends) {
+            // One that is gone already needs no end.
+            let _ = self.socket.shutdown(Shutdown::Write);
+        }
         if self.ready.writable() || self.told == Told::DataAndRoom {
             return Ok(());
         }
@@ -175,8 +189,9 @@ impl Stream {
         }
     }
 
+    /// Not at once: who closes the socket in the same turn has said it by that.
     pub(super) fn shutdown_write(&mut self) {
-        let _ = self.socket.shutdown(Shutdown::Write);
+        self.ends = true;
     }
 
     /// Why nothing can be written any more, if the kernel has said that nothing can; asking uses
