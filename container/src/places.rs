@@ -9,9 +9,8 @@ use std::path::Path;
 
 use spiped_net::addr::Endpoint;
 
-/// The state of an established connection in /proc/net/tcp (proc_net_tcp in the kernel's
-/// documentation).
-const ESTABLISHED: &str = "01";
+/// The state of a listening socket in /proc/net/tcp (proc_net_tcp in the kernel's documentation).
+const LISTEN: &str = "0A";
 
 /// Whether whoever listens at this address of ours has accepted so many connections that are still
 /// open; false where nobody can tell, as for UNIX sockets.
@@ -23,14 +22,14 @@ pub(crate) fn are_taken(proc: &Path, listener: &Endpoint, most: usize) -> bool {
     tables.map(|table| accepted(&table, address.port())).sum::<usize>() >= most
 }
 
-/// The accepted connections of a port. Those that the kernel keeps until they are accepted have no
-/// inode yet.
+/// The accepted connections of a port, also those of which one direction has ended. Those that the
+/// kernel keeps until they are accepted have no inode yet, and those that are closed none any more.
 fn accepted(table: &str, port: u16) -> usize {
     let port = format!(":{port:04X}");
     let is_accepted = |line: &&str| {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         fields.get(1).is_some_and(|local| local.ends_with(&port))
-            && fields.get(3) == Some(&ESTABLISHED)
+            && fields.get(3).is_some_and(|state| *state != LISTEN)
             && fields.get(9).is_some_and(|inode| *inode != "0")
     };
     table.lines().skip(1).filter(is_accepted).count()
@@ -38,7 +37,7 @@ fn accepted(table: &str, port: u16) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
 
     use super::*;
 
@@ -47,10 +46,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let taken = |most| are_taken(Path::new("/proc"), &Endpoint::Tcp(address), most);
-        let _clients = [(); 3].map(|()| TcpStream::connect(address).unwrap());
+        let clients = [(); 3].map(|()| TcpStream::connect(address).unwrap());
         assert!(!taken(1), "nobody is accepted yet");
         let first = listener.accept().unwrap();
-        let _second = listener.accept().unwrap();
+        let second = listener.accept().unwrap();
+        assert!(taken(2) && !taken(3));
+        // One that has ended one way is still there, whoever has ended it.
+        clients[0].shutdown(Shutdown::Write).unwrap();
+        second.0.shutdown(Shutdown::Write).unwrap();
         assert!(taken(2) && !taken(3));
         drop(first);
         assert!(taken(1) && !taken(2));
