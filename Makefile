@@ -33,6 +33,8 @@ $(PROGRAMS):
 # Each file is written beside its place and renamed over it, so whoever starts the program at that
 # moment gets the old one or the new one, and a running daemon keeps the one it has.
 install: $(PROGRAMS)
+	@case "$(BINDIR)" in /*) ;; *) echo 'install: PREFIX (or BINDIR) has to begin with /:' \
+	    'the units name the programs by it' >&2; exit 1;; esac
 	install -d "$(DESTDIR)$(BINDIR)"
 	set -e; for from in $(PROGRAMS); do to="$(DESTDIR)$(BINDIR)/$${from##*/}"; \
 	    install -m 0755 "$$from" "$$to.new"; mv -f "$$to.new" "$$to"; done

@@ -38,6 +38,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub fn read(source: &KeySource) -> Result<SharedKey, String> {
     let name = name("-k", source);
     let (key, length) = read_any(&name, source)?;
+    if looks_like_yaml(source) {
+        log::warn!(
+            "{name}: the file is used as it is; if it is wormhole's, its key is another: \
+             spiped-keygen --from-yaml takes that out"
+        );
+    }
     if length == 0 {
         // As C spiped we go on; but whoever runs spipe must not miss it.
         log::error!(
@@ -117,6 +123,14 @@ fn open_and_read(source: &KeySource) -> io::Result<(SharedKey, u64, Option<Expos
         KeySource::Stdin => None, // whatever it is redirected from is for its owner to know
     };
     read_to_end(&file).map(|(key, length)| (key, length, exposed))
+}
+
+/// Whether it is named as wormhole names its keys, whose text is not the key.
+fn looks_like_yaml(source: &KeySource) -> bool {
+    match source {
+        KeySource::File(path) => path.extension().is_some_and(|end| end == "yaml" || end == "yml"),
+        KeySource::Stdin => false,
+    }
 }
 
 /// Whether the key may be long in coming, so that whoever waits for us should know why: it is there

@@ -172,6 +172,19 @@ fn variables_move_what_they_name() {
     }
 }
 
+#[test]
+fn a_prefix_that_leads_nowhere_is_refused() {
+    let place = Place::new();
+    let mut command = Command::new("make");
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-s", "install", "PREFIX=opt/it"]);
+    command.arg("CARGO=false").arg(format!("DESTDIR={}/", place.path("the root").display()));
+    command.arg(format!("CARGO_TARGET_DIR={}", place.path("target").display()));
+    let finished = run(&mut command, b"");
+    assert!(!finished.status.success());
+    assert!(finished.stderr.contains("has to begin with /"), "{}", finished.stderr);
+    assert!(!place.path("the root").exists());
+}
+
 /// Whoever runs the old program goes on with it: the new one is another file.
 #[test]
 fn a_program_is_replaced_and_not_written_over() {

@@ -73,6 +73,13 @@ fn a_named_pipe_is_a_key_and_waited_for() {
 }
 
 #[test]
+fn a_key_in_yaml_is_told_by_its_name() {
+    let file = |name: &str| looks_like_yaml(&KeySource::File(name.into()));
+    assert!(file("/etc/wormhole/key.yaml") && file("key.yml"));
+    assert!(!file("/etc/yaml/key") && !file("yaml") && !looks_like_yaml(&KeySource::Stdin));
+}
+
+#[test]
 fn nothing_is_no_key_to_be_compared() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     let source = KeySource::File(file.path().to_owned());

@@ -55,7 +55,9 @@ pub(super) struct Addresses {
 
 /// Looks every name up once, before signals are caught.
 pub(super) fn look_up(source: &Source, checked: &Checked) -> Result<Addresses, End> {
-    find_all(source, checked, |option, address| once(address).map_err(|error| of(option, error)))
+    find_all(source, checked, |option, address| {
+        once(address).map_err(|error| not_found(option, address, &error))
+    })
 }
 
 /// Finds what there is to be found, in the order of C.
@@ -120,6 +122,12 @@ fn once(address: &Address) -> Result<Vec<Endpoint>, String> {
     address.resolve().map_err(|error| error.to_string())
 }
 
+/// The end of a start that does not wait for names.
+fn not_found(option: &str, address: &Address, why: &str) -> End {
+    let hint = "; is it right, and is the network up? (-D tries again until it is found)";
+    of(option, format!("{why}{}", if address.is_name() { hint } else { "" }))
+}
+
 /// Looks the address of `option` up, as often as `patience` says.
 fn find_name(
     option: &str,
@@ -137,7 +145,9 @@ fn find_name(
         let name = address.clone();
         let text = match on_a_thread(move || once(&name), pause)? {
             Ok(endpoints) => return Ok(endpoints),
-            Err(text) if patience == Patience::None => return Err(of(option, text)),
+            Err(text) if patience == Patience::None => {
+                return Err(not_found(option, address, &text));
+            }
             Err(text) => text,
         };
         if last_error.as_ref() == Some(&text) {

@@ -20,6 +20,7 @@ use nix::libc;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use spiped_net::addr::Address;
+use spiped_net::explain::in_words;
 use spiped_net::lock::Lock;
 
 /// How long a start waits for whoever holds the lock: a predecessor needs no millisecond, but a
@@ -270,7 +271,11 @@ pub struct PidfileError {
 impl fmt::Display for PidfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, error } = self;
-        write!(f, "cannot write the pidfile {path:?}: {error}; choose another one with -p")
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => "its directory does not exist".to_owned(),
+            _ => in_words(error),
+        };
+        write!(f, "cannot write the pidfile {path:?}: {why}; choose another one with -p")
     }
 }
 

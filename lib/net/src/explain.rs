@@ -67,7 +67,8 @@ pub(crate) fn unreachable(endpoint: &Endpoint, error: &io::Error) -> (String, &'
 }
 
 /// The system's words for its error, without their number.
-fn in_words(error: &io::Error) -> String {
+#[must_use]
+pub fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
     match error.raw_os_error() {
         Some(number) => text.trim_end_matches(&format!(" (os error {number})")).to_owned(),
