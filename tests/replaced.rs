@@ -167,8 +167,11 @@ fn a_name_is_followed_for_a_proxy_too() {
     });
     replace(&follower.own_etc.join("hosts"), &hosts("127.0.0.3"));
     follower.moves(test);
-    let log = microsocks.log();
-    assert!(log.contains("127.0.0.2:") && log.contains("127.0.0.3:"), "{log}");
+    // What it has written is read by a thread.
+    wait_until("the proxy tells of both addresses", || {
+        let log = microsocks.log();
+        log.contains("127.0.0.2:") && log.contains("127.0.0.3:")
+    });
 }
 
 /// While the name cannot be looked up, the address that is known has to do.
