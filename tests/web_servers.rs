@@ -170,8 +170,9 @@ fn nginx_passes_all_on_plain_and_by_tls() {
     let site = Site::nginx(Server::holding());
     site.carries("ws", SOME);
     site.carries("wss", LARGE);
-    let log = site.decrypt.log();
-    assert!(log.contains("(for 127.0.0.1, as it says)"), "{log}");
+    wait_until("the log has who the web server says it is for", || {
+        site.decrypt.log().contains("(for 127.0.0.1, as it says)")
+    });
 }
 
 #[test]
