@@ -30,7 +30,7 @@ all:
 $(PROGRAMS):
 	$(CARGO) build --release --locked
 
-# Each file is written beside its place and renamed over it, so whoever starts the program at that
+# Each program, page and unit is written beside its place and renamed over it, so whoever starts the program at that
 # moment gets the old one or the new one, and a running daemon keeps the one it has.
 install: $(PROGRAMS)
 	@case "$(BINDIR)" in /*) ;; *) echo 'install: PREFIX (or BINDIR) has to begin with /:' \
@@ -52,12 +52,12 @@ install: $(PROGRAMS)
 # With a PREFIX of one's own, directories below it that are empty then go, too.  In /usr and
 # /usr/local they are the system's, and outside of PREFIX nothing says whose.
 uninstall:
-	for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
-	test -z "$(MAN1DIR)" || for from in $(PAGES); do \
+	set -e; for from in $(PROGRAMS); do rm -f "$(DESTDIR)$(BINDIR)/$${from##*/}"; done
+	set -e; test -z "$(MAN1DIR)" || for from in $(PAGES); do \
 	    rm -f "$(DESTDIR)$(MAN1DIR)/$${from##*/}"; done
-	test -z "$(UNITDIR)" || for from in $(UNITS); do \
+	set -e; test -z "$(UNITDIR)" || for from in $(UNITS); do \
 	    rm -f "$(DESTDIR)$(UNITDIR)/$${from##*/}"; done
-	for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
+	set -e; for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
 	    dir="$${pair#*:}"; test -z "$$dir" || for from in $(COMPLETIONS)/"$${pair%%:*}"/*; do \
 	    rm -f "$(DESTDIR)$$dir/$${from##*/}"; done; done
 	prefix="$(PREFIX)"; while [ "$$prefix" != "$${prefix%/}" ]; do prefix="$${prefix%/}"; done; \

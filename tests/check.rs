@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
-use socket2::Socket;
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use support::process::{Finished, Role, Spiped, run, spipe};
 use support::{Address, Daemon, Implementation, Implementation::Ours, Room, Server, wait_until};
@@ -294,6 +294,15 @@ fn what_cannot_be_reached_is_said() {
         ),
         "{said}"
     );
+
+    // One who has come and is not accepted is all whom this one lets wait.
+    let full = Socket::new(Domain::UNIX, Type::STREAM, None).expect("socket");
+    let address = SockAddr::unix(room.path("full")).expect("a path");
+    full.bind(&address).and_then(|()| full.listen(0)).expect("listen");
+    let first = Socket::new(Domain::UNIX, Type::STREAM, None).expect("socket");
+    first.connect(&address).expect("connect");
+    let said = fails(&check(&room, &Address::Unix(room.path("full")), &["-o", "0.3"]));
+    assert!(said.contains("did not accept in time: as many wait there as it lets wait"), "{said}");
 
     let said = fails(&check_text("no-such-host.invalid:1", &room.key()));
     assert!(said.starts_with("spipe: error: -t: "), "{said}");

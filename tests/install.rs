@@ -185,6 +185,20 @@ fn a_prefix_that_leads_nowhere_is_refused() {
     assert!(!place.path("the root").exists());
 }
 
+#[test]
+fn what_cannot_be_removed_is_an_error() {
+    let place = Place::new();
+    for name in ["bin/spiped", "share/man/man1/spiped.1", "share/zsh/site-functions/_spiped"] {
+        let path = place.path("the root/opt/it").join(name);
+        std::fs::create_dir_all(path.join("not a file")).expect("mkdir");
+        let mut command = Command::new("make");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["-s", "uninstall", "PREFIX=/opt/it"]);
+        command.arg(format!("DESTDIR={}", place.path("the root").display()));
+        assert!(!run(&mut command, b"").status.success(), "{name} is still there");
+        std::fs::remove_dir_all(path).expect("rm");
+    }
+}
+
 /// Whoever runs the old program goes on with it: the new one is another file.
 #[test]
 fn a_program_is_replaced_and_not_written_over() {

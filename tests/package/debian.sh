@@ -42,9 +42,13 @@ files="usr/bin/spiped usr/bin/spipe usr/bin/spiped-keygen
     usr/share/man/man1/spiped.1.gz usr/share/man/man1/spipe.1.gz
     usr/share/man/man1/spiped-keygen.1.gz
     usr/lib/systemd/system/spiped@.service usr/lib/systemd/system/spiped@.socket
-    usr/share/bash-completion/completions/spiped usr/share/bash-completion/completions/spipe
-    usr/share/zsh/vendor-completions/_spiped usr/share/fish/vendor_completions.d/spiped.fish
-    usr/share/doc/spiped-rs/copyright"
+    usr/share/doc/spiped-rs/copyright usr/share/doc/spiped-rs/README.md
+    usr/share/doc/spiped-rs/DESIGN.md usr/share/doc/spiped-rs/CHANGELOG.md"
+for program in spiped spipe spiped-keygen; do
+    files="$files usr/share/bash-completion/completions/$program
+        usr/share/zsh/vendor-completions/_$program
+        usr/share/fish/vendor_completions.d/$program.fish"
+done
 
 echo "== lintian"
 lintian --fail-on error "$package"
@@ -67,9 +71,13 @@ echo "== install, in place of C spiped"
 apt install /first.deb
 ! inside dpkg -s spiped >/dev/null 2>&1 || fail "C spiped is still there"
 for file in $files; do
-    # The documents of minimal systems are left out when packages are unpacked.
-    [ -e "$root/$file" ] || grep -qs "path-exclude" "$root"/etc/dpkg/dpkg.cfg.d/* ||
-        fail "/$file is not there"
+    [ -e "$root/$file" ] || case "$file" in
+        # The documents of minimal systems are left out when packages are unpacked.
+        usr/share/doc/*|usr/share/man/*)
+            grep -qs "path-exclude" "$root"/etc/dpkg/dpkg.cfg.d/* || fail "/$file is not there";;
+        *) fail "/$file is not there";;
+    esac
+    dpkg-deb -c "$package" | grep -q " \./$file\$" || fail "/$file is not in the package"
 done
 grep -q '^ExecStart=/usr/bin/spiped ' "$root/usr/lib/systemd/system/spiped@.service" ||
     fail "the unit starts something else"

@@ -47,6 +47,8 @@ pub(crate) struct Connector {
     next_start: Instant,
     deadline: Option<Instant>,
     last_error: Option<(usize, io::Error)>,
+    /// Why the attempt that is next could not be started yet.
+    put_off: Option<(usize, io::Error)>,
     /// The attempt that won, while there is something to be opened on it.
     dial: Option<(Box<Dial>, Endpoint)>,
     /// Which of the destinations the proxy is asked for, if there is one.
@@ -65,6 +67,7 @@ impl Connector {
             next_start: now,
             deadline,
             last_error: None,
+            put_off: None,
             dial: None,
             destination: 0,
             turn_ends: None,
@@ -94,6 +97,7 @@ impl Connector {
                 }
                 Err(error) if is_pause(&error) => {
                     log::debug!("connecting to {endpoint} is put off: {error}");
+                    self.put_off = Some((index, error));
                     self.next_start = now + SHORTAGE_DELAY;
                     break;
                 }
@@ -102,9 +106,15 @@ impl Connector {
             self.next += 1;
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let under_way = self.attempts.last().map(|(index, _)| *index);
-            let endpoint = under_way.map(|index| self.route.targets[index].clone());
-            return self.unreached(ConnectError::TimedOut(endpoint));
+            let target = |index: usize| self.route.targets[index].clone();
+            let under_way = self.attempts.last().map(|(index, _)| target(*index));
+            let error = match (under_way, self.put_off.take(), self.last_error.take()) {
+                (Some(endpoint), ..) => ConnectError::TimedOut(endpoint),
+                (None, Some((index, error)), _) => ConnectError::PutOff(target(index), error),
+                (None, None, Some((index, error))) => ConnectError::Failed(target(index), error),
+                (None, None, None) => ConnectError::NoAddress,
+            };
+            return self.unreached(error);
         }
         if self.attempts.is_empty() && self.next >= self.route.targets.len() {
             let error = match self.last_error.take() {
