@@ -60,8 +60,7 @@ uninstall:
 	set -e; for pair in "bash:$(BASHCOMPDIR)" "zsh:$(ZSHCOMPDIR)" "fish:$(FISHCOMPDIR)"; do \
 	    dir="$${pair#*:}"; test -z "$$dir" || for from in $(COMPLETIONS)/"$${pair%%:*}"/*; do \
 	    rm -f "$(DESTDIR)$$dir/$${from##*/}"; done; done
-	prefix="$(PREFIX)"; while [ "$$prefix" != "$${prefix%/}" ]; do prefix="$${prefix%/}"; done; \
-	case "$$prefix" in ''|/usr|/usr/local) ;; *) for dir in "$(BINDIR)" "$(MAN1DIR)" "$(UNITDIR)" \
+	case "$$(printf '%s/' "$(PREFIX)" | tr -s /)" in /|/usr/|/usr/local/) ;; *) for dir in "$(BINDIR)" "$(MAN1DIR)" "$(UNITDIR)" \
 	    "$(BASHCOMPDIR)" "$(ZSHCOMPDIR)" "$(FISHCOMPDIR)"; do case "$$dir" in "$(PREFIX)"/*) \
 	    (cd "$(DESTDIR)$(PREFIX)" && rmdir -p "$${dir#"$(PREFIX)"/}") 2>/dev/null || true;; \
 	    esac; done;; esac

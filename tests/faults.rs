@@ -8,6 +8,7 @@ mod support;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -279,4 +280,31 @@ fn a_target_may_go_and_come_back() {
     assert_eq!(outcome, Err(ErrorKind::ConnectionReset), "looks like a clean end");
     let _server = Server::echo_at(&place);
     echo_once(&mut tunnel.connect(), b"there again");
+}
+
+/// One direction fails and the other ends: whoever has got all of that one sees its end, before the
+/// reset that tells of the other.
+#[test]
+fn an_end_is_not_overtaken_by_the_reset_for_the_other_direction() {
+    let room = Room::new();
+    let path = room.path("target");
+    let listener = UnixListener::bind(&path).expect("bind");
+    let target = Address::Unix(path);
+    let daemon = Spiped::new(Ours, Role::Decrypt, &room, &Address::any_v4(), &target).start();
+    for _ in 0..20 {
+        let socket = daemon.address().connect().expect("connect");
+        let mut raw = Raw::client(socket, &room.secret(), Secrecy::None).expect("handshake");
+        let (mut served, _) = listener.accept().expect("accept");
+        served.shutdown(Shutdown::Read).expect("shutdown");
+        raw.send(b"for nobody").expect("send");
+        served.write_all(b"an answer").expect("write");
+        assert_eq!(raw.receive_exactly(9).expect("the answer"), b"an answer");
+        // This acknowledges it, so that nothing but the end is left to be delivered.
+        raw.send(b"more").expect("send");
+        drop(served);
+        assert_eq!(raw.socket.read(&mut [0]).map_err(|error| error.kind()), Ok(0), "no end");
+    }
+    wait_until("the log has the failures", || {
+        daemon.log().matches("failed: broken pipe").count() == 20
+    });
 }

@@ -140,7 +140,7 @@ fn directories_that_only_we_needed_go_when_they_are_empty() {
 /// Nobody knows what else they are there for.
 #[test]
 fn directories_of_the_system_stay() {
-    for prefix in ["/usr", "/usr/local", "/usr/", "/usr/local//"] {
+    for prefix in ["/usr", "/usr/local", "/usr/", "//usr//local//"] {
         let place = Place::new();
         let variables = [format!("PREFIX={prefix}")];
         place.make("install", &variables);

@@ -52,7 +52,8 @@ pub(super) fn build_filter(
     }
 }
 
-/// A complaint about the first directive that was meant for us and does nothing here.
+/// A complaint about the first directive that was probably meant for us, and names no part of ours
+/// that has something to say.
 fn misnamed(variable: &str) -> Option<String> {
     let (directives, _) = variable.split_once('/').unwrap_or((variable, ""));
     let odd =

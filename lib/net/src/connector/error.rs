@@ -36,8 +36,8 @@ impl fmt::Display for ConnectError {
             // connect(2): EAGAIN of a UNIX socket.
             Self::PutOff(endpoint, error) if error.kind() == io::ErrorKind::WouldBlock => write!(
                 f,
-                "{endpoint} did not accept in time: as many wait there as it lets wait (is it hung, \
-                 or full?)"
+                "{endpoint} did not accept in time: as many wait there as it lets wait (does it \
+                 hang, or is it full?)"
             ),
             Self::PutOff(_, error) => {
                 let why = in_words(error);

@@ -60,7 +60,7 @@ impl Relay {
 
     pub(super) fn shake_hands(&mut self, ctx: &mut Context<'_>) -> io::Result<()> {
         let entropy = match ctx.shared.proto.pfs {
-            Pfs::Refuse => Entropy::without_exponent(ctx.scratch.nonces.draw()?),
+            Pfs::Refuse => Entropy::without_exponent(ctx.scratch.nonces.draw(ctx.now)?),
             Pfs::Allow | Pfs::Require => {
                 // One system call for both.
                 let drawn = Secret::<{ Entropy::LEN }>::try_filled(|bytes| getrandom::fill(bytes))

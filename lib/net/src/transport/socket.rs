@@ -216,7 +216,8 @@ impl Stream {
 
     pub(super) fn unsent(&self) -> usize {
         match self.kind {
-            Kind::Tcp => options::unsent(&self.socket),
+            // The end takes a place in the queue, too, and is not to be overtaken by a reset.
+            Kind::Tcp => options::unsent(&self.socket) + usize::from(self.ends),
             Kind::Unix => 0,
         }
     }
