@@ -178,7 +178,7 @@ impl Relay {
             idle.moved(ctx.now);
         }
         if pumped != Pumped::Done
-            && let Err(error) = self.end_turn(ctx)
+            && let Err(error) = self.watch_for_room(ctx)
         {
             // No event will tell when the rest can be written.
             if self.closing.is_some() {
@@ -191,10 +191,10 @@ impl Relay {
         pumped
     }
 
-    fn end_turn(&mut self, ctx: &Context<'_>) -> io::Result<()> {
+    fn watch_for_room(&mut self, ctx: &Context<'_>) -> io::Result<()> {
         for side in [Side::Plain, Side::Encrypted] {
             if let Some(end) = self.end_mut(side) {
-                end.end_turn(ctx.registry, ctx.token(side))?;
+                end.watch_for_room(ctx.registry, ctx.token(side))?;
             }
         }
         Ok(())

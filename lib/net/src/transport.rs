@@ -86,10 +86,9 @@ impl Transport {
         self.stream_mut().register(registry, token)
     }
 
-    /// After a turn of a connection that goes on: ends the stream, if that is due, and has the
-    /// kernel tell when it can be written to again, if it cannot now.
-    pub(crate) fn end_turn(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.stream_mut().end_turn(registry, token)
+    /// After a turn: has the kernel tell when it can be written to again, if it cannot now.
+    pub(crate) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.stream_mut().watch_for_room(registry, token)
     }
 
     /// Sends small packets at once, lets the kernel probe a silent peer unless told not to, and

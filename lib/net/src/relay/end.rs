@@ -59,10 +59,9 @@ impl End {
         self.transport.note(event);
     }
 
-    /// After a turn of a connection that goes on: ends the stream, if that is due, and has the
-    /// kernel tell when it can be written to again, if it cannot now.
-    pub(super) fn end_turn(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.transport.end_turn(registry, token)
+    /// After a turn: has the kernel tell when it can be written to again, if it cannot now.
+    pub(super) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.transport.watch_for_room(registry, token)
     }
 
     /// Whether there may be something to read, the end or an error included.

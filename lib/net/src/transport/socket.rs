@@ -4,7 +4,6 @@
 //! up. Part of `transport.rs`, which says what a stream can do.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::mem;
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -27,8 +26,6 @@ pub(crate) struct Stream {
     kind: Kind,
     ready: Readiness,
     told: Told,
-    /// The stream towards the peer is over, which it is to be told at the end of the turn.
-    ends: bool,
 }
 
 /// What the kernel tells of a socket by events.
@@ -68,19 +65,13 @@ impl Stream {
             Endpoint::Tcp(_) => Kind::Tcp,
             Endpoint::Unix(_) => Kind::Unix,
         };
-        Self { socket, kind, ready: Readiness::fresh(), told: Told::Data, ends: false }
+        Self { socket, kind, ready: Readiness::fresh(), told: Told::Data }
     }
 
     pub(super) fn from_pair(end: OwnedFd) -> io::Result<Self> {
         let socket = Socket::from(end);
         socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket,
-            kind: Kind::Unix,
-            ready: Readiness::fresh(),
-            told: Told::Data,
-            ends: false,
-        })
+        Ok(Self { socket, kind: Kind::Unix, ready: Readiness::fresh(), told: Told::Data })
     }
 
     /// Has the kernel tell of what comes over a socket that is connected, and of what has come.
@@ -101,13 +92,8 @@ impl Stream {
         self.tell(Told::DataAndRoom, register)
     }
 
-    /// Ends the stream, if that is due, and has the kernel tell of room from now on, if there was
-    /// none the last time.
-    pub(super) fn end_turn(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        if mem::take(&mut self.ends) {
-            // One that is gone already needs no end.
-            let _ = self.socket.shutdown(Shutdown::Write);
-        }
+    /// Has the kernel tell of room from now on, if there was none the last time.
+    pub(super) fn watch_for_room(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         if self.ready.writable() || self.told == Told::DataAndRoom {
             return Ok(());
         }
@@ -189,9 +175,8 @@ impl Stream {
         }
     }
 
-    /// Not at once: who closes the socket in the same turn has said it by that.
     pub(super) fn shutdown_write(&mut self) {
-        self.ends = true;
+        let _ = self.socket.shutdown(Shutdown::Write);
     }
 
     /// Why nothing can be written any more, if the kernel has said that nothing can; asking uses
@@ -216,8 +201,7 @@ impl Stream {
 
     pub(super) fn unsent(&self) -> usize {
         match self.kind {
-            // The end takes a place in the queue, too, and is not to be overtaken by a reset.
-            Kind::Tcp => options::unsent(&self.socket) + usize::from(self.ends),
+            Kind::Tcp => options::unsent(&self.socket),
             Kind::Unix => 0,
         }
     }

@@ -134,7 +134,7 @@ impl Loop {
             match self.turn(&mut transport) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {
-                    transport.end_turn(self.poll.registry(), SOCKET)?;
+                    transport.watch_for_room(self.poll.registry(), SOCKET)?;
                     self.wait_for(&mut transport);
                 }
                 Err(error) => {
