@@ -138,7 +138,7 @@ fn silence_comes_with_a_likely_reason() {
             "ws",
             ": it did not answer in time (is it a web server, or an spiped -d with -s ws://? if",
         ),
-        ("wss", "no TLS at "),
+        ("wss", "TLS failed at "),
         (
             "wss",
             ": it did not answer in time (does it speak TLS? if not, -t needs ws://, or no URL)",

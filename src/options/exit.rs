@@ -39,7 +39,7 @@ pub struct Exit {
 impl Exit {
     /// A usage error (status 1): `what` is one line without newline.
     pub(crate) fn usage(program: &'static str, what: &str) -> Self {
-        let text = format!("{program}: error: {what} (see {program} --help)\n");
+        let text = logger::error_line(program, &format!("{what} (see {program} --help)"));
         Self { program, text, stream: Stream::Stderr, status: 1 }
     }
 
@@ -66,13 +66,8 @@ impl Exit {
         ExitCode::from(match self.stream {
             Stream::Stdout => self.print(&mut io::stdout(), &mut io::stderr()),
             Stream::Stderr => {
-                let begin = format!("{}: error: ", self.program);
-                let text = match self.text.strip_prefix(&begin) {
-                    Some(what) => &logger::error_line(self.program, what.trim_end()),
-                    None => &self.text,
-                };
                 // There is nowhere left to report that reporting failed.
-                let _ = io::stderr().write_all(text.as_bytes());
+                let _ = io::stderr().write_all(self.text.as_bytes());
                 self.status
             }
         })

@@ -47,8 +47,6 @@ pub(crate) struct Connector {
     next_start: Instant,
     deadline: Option<Instant>,
     last_error: Option<(usize, io::Error)>,
-    /// Why the attempt that is next could not be started yet.
-    put_off: Option<(usize, io::Error)>,
     /// The attempt that won, while there is something to be opened on it.
     dial: Option<(Box<Dial>, Endpoint)>,
     /// Which of the destinations the proxy is asked for, if there is one.
@@ -67,7 +65,6 @@ impl Connector {
             next_start: now,
             deadline,
             last_error: None,
-            put_off: None,
             dial: None,
             destination: 0,
             turn_ends: None,
@@ -97,7 +94,7 @@ impl Connector {
                 }
                 Err(error) if is_pause(&error) => {
                     log::debug!("connecting to {endpoint} is put off: {error}");
-                    self.put_off = Some((index, error));
+                    self.last_error = Some((index, error));
                     self.next_start = now + SHORTAGE_DELAY;
                     break;
                 }
@@ -105,31 +102,24 @@ impl Connector {
             }
             self.next += 1;
         }
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
-            let target = |index: usize| self.route.targets[index].clone();
-            let under_way = self.attempts.last().map(|(index, _)| target(*index));
-            let error = match (under_way, self.put_off.take(), self.last_error.take()) {
-                (Some(endpoint), ..) => ConnectError::TimedOut(endpoint),
-                (None, Some((index, error)), _) => ConnectError::PutOff(target(index), error),
-                (None, None, Some((index, error))) => ConnectError::Failed(target(index), error),
-                (None, None, None) => ConnectError::NoAddress,
-            };
-            return self.unreached(error);
-        }
-        if self.attempts.is_empty() && self.next >= self.route.targets.len() {
-            let error = match self.last_error.take() {
-                Some((index, error)) => {
-                    ConnectError::Failed(self.route.targets[index].clone(), error)
-                }
-                None => ConnectError::NoAddress,
-            };
-            return self.unreached(error);
+        let late = self.deadline.is_some_and(|deadline| deadline <= now);
+        if late || self.attempts.is_empty() && self.next >= self.route.targets.len() {
+            return self.unreached();
         }
         Progress::Pending
     }
 
     /// No attempt has succeeded; where the addresses are a proxy's, that has to be said.
-    fn unreached(&self, error: ConnectError) -> Progress {
+    fn unreached(&mut self) -> Progress {
+        let target = |index: usize| self.route.targets[index].clone();
+        let error = match (self.attempts.last(), self.last_error.take()) {
+            (Some((index, _)), _) => ConnectError::TimedOut(target(*index)),
+            (None, Some((index, error))) if is_pause(&error) => {
+                ConnectError::PutOff(target(index), error)
+            }
+            (None, Some((index, error))) => ConnectError::Failed(target(index), error),
+            (None, None) => ConnectError::NoAddress,
+        };
         Progress::Failed(match &self.route.opening.via {
             Some(via) => {
                 let destination = via.destinations[self.destination].to_string();

@@ -7,6 +7,22 @@
 //! (`event_loop/intake.rs`), who counts as what (`event_loop/places.rs`) and what signals ask for
 //! (`event_loop/stopping.rs`).
 
+/// What the loop lends a connection for its turn. No function: it borrows these fields and no
+/// others, so that the slot can be borrowed beside them.
+macro_rules! lend {
+    ($event_loop:expr, $slot:expr, $now:expr) => {
+        $crate::relay::Context {
+            now: $now,
+            slot: $slot,
+            registry: $event_loop.poll.registry(),
+            shared: &$event_loop.shared,
+            scratch: &mut $event_loop.scratch,
+            waiting: $event_loop.waiting,
+            place_free: $event_loop.places.is_free(),
+        }
+    };
+}
+
 mod crowd;
 mod gate;
 mod intake;

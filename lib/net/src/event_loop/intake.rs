@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::crowd::Origin;
 use super::{EventLoop, Slot};
 use crate::addr::Endpoint;
-use crate::relay::{Context, EndReason, Relay};
+use crate::relay::{EndReason, Relay};
 use crate::transport::Transport;
 
 impl EventLoop {
@@ -57,15 +57,7 @@ impl EventLoop {
     ) -> io::Result<()> {
         let vacant = self.slots.vacant_entry();
         let slot = vacant.key();
-        let mut ctx = Context {
-            now,
-            slot,
-            registry: self.poll.registry(),
-            shared: &self.shared,
-            scratch: &mut self.scratch,
-            waiting: self.waiting,
-            place_free: self.places.is_free(),
-        };
+        let mut ctx = lend!(self, slot, now);
         log::debug!("connection from {peer}");
         let origin = Origin::from(&peer);
         let relay = Relay::new(transport, peer, &mut ctx)?;

@@ -10,7 +10,7 @@ use spiped_proto::{Pfs, Role};
 
 use super::gate::ACCEPTS_PER_ROUND;
 use super::{EventLoop, say_suppressed};
-use crate::relay::{Context, Pumped};
+use crate::relay::Pumped;
 
 /// Turns of strangers in one round of the loop, unless one computes: each is a message read and a
 /// few hashes.
@@ -90,15 +90,7 @@ impl EventLoop {
     /// A turn; true if it has shown that the peer holds the key.
     fn pump(&mut self, slot: usize, now: Instant) -> bool {
         let Some(entry) = self.slots.get_mut(slot) else { return false };
-        let mut ctx = Context {
-            now,
-            slot,
-            registry: self.poll.registry(),
-            shared: &self.shared,
-            scratch: &mut self.scratch,
-            waiting: self.waiting,
-            place_free: self.places.is_free(),
-        };
+        let mut ctx = lend!(self, slot, now);
         let before = entry.relay.waiting();
         let pumped = entry.relay.pump(&mut ctx);
         self.waiting = self.waiting + entry.relay.waiting() - before;

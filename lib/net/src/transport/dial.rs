@@ -53,7 +53,7 @@ impl fmt::Display for Hurdle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Proxy(source) => write!(f, "no way through the proxy of {source}"),
-            Self::Tls => f.write_str("no TLS"),
+            Self::Tls => f.write_str("TLS failed"),
             Self::Upgrade => f.write_str("no WebSocket"),
         }
     }
